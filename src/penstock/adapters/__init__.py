@@ -1,0 +1,1 @@
+"""One file a runtime; the only importers of runtime SDKs."""

@@ -1,0 +1,76 @@
+"""`agentctl`: the command line. Each command lives in its own file and is imported when it is called."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from penstock import __version__
+from penstock.cli.output import report_error
+from penstock.errors import PenstockError
+
+# command -> (module below penstock.cli, help line): so that `--help` imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The commands by name, imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"penstock.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table as help, without importing the commands."""
+        rows = [(name, text) for name, (_, text) in COMMANDS.items()]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="agentctl")
+@click.option("--project", metavar="DIR", help="The project; default: the nearest folder up from here.")
+@click.pass_context
+def agentctl(ctx: click.Context, project: str | None) -> None:
+    """Penstock: releases of LLM agents from a merge request to production, and back.
+
+    Exit status: 0 done or passed; 1 the answer is no; 2 wrong use; 3 the environment failed; 130 Ctrl-C.
+    """
+    ctx.obj = project
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status and never shows a traceback for a `PenstockError`."""
+    words: list[str] = sys.argv[1:] if arguments is None else arguments
+    try:
+        result: Any = agentctl.main(words, standalone_mode=False)
+    except PenstockError as error:
+        report_error(error, as_json="--json" in words)
+        return error.exit_code
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What things are: the documents that people write and the records that machines exchange, as frozen models."""

@@ -1,0 +1,108 @@
+"""Agent: what an agent is to do, never how a runtime does it."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from penstock.contracts.document import Document, JsonSchema, Metadata, Name, Spec
+from penstock.contracts.reference import ModelRef, PolicyRef, PromptRef, ToolRef
+
+
+class Pointer(Spec):
+    """A value taken from the run's input."""
+
+    from_: str = Field(
+        alias="from", pattern=r"^(/.*)?$", description="A JSON pointer into the input, such as /product."
+    )
+
+
+Scalar = str | int | float | bool
+PromptVariable = Scalar | list[Any] | Pointer
+
+
+class ToolPin(Spec):
+    """A tool at an exact version, with parameters that the model neither sees nor sets."""
+
+    ref: ToolRef
+    params: dict[str, Any] = Field(default_factory=dict, description="Checked against the tool's params schema.")
+
+
+class Payload(Spec):
+    """The shape of an input or an output."""
+
+    schema_: JsonSchema = Field(alias="schema")
+
+
+class RuntimeNeeds(Spec):
+    """Capabilities that the runtime must declare; the router refuses one that does not."""
+
+    tool_calling: bool = Field(False, description="The runtime passes tools to the model and calls them.")
+    human_in_loop: bool = Field(False, description="The runtime can stop for a person and go on.")
+    multimodal: bool = Field(False, description="The runtime passes images and audio.")
+    streaming: bool = Field(False, description="The runtime passes tokens on as they come.")
+    context_tokens: int = Field(0, ge=0, description="Context window that the runtime must not cut below, tokens.")
+
+
+class RuntimeChoice(Spec):
+    """Which runtime runs the agent; `stages/` may say otherwise per stage."""
+
+    selector: Name | None = Field(None, description="A runtime declared in runtimes/; absent: the project's default.")
+    requires: RuntimeNeeds = Field(default_factory=lambda: RuntimeNeeds.model_validate({}))
+
+
+class Limits(Spec):
+    """Hard limits of one run; the engine holds them, whatever the runtime does."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"concurrency", "queueDepth", "ratePerMinute"})
+    timeout_ms: int = Field(30_000, ge=1, le=86_400_000, description="Wall time of the run, milliseconds.")
+    max_steps: int = Field(20, ge=1, le=10_000, description="Model calls and tool calls together, a repair included.")
+    max_model_calls: int = Field(20, ge=1, le=10_000, description="Model calls, a repair included.")
+    max_tokens: int = Field(100_000, ge=1, description="Prompt and completion tokens of all model calls together.")
+    max_cost_usd: float | None = Field(None, gt=0, description="USD of all model calls together; absent: no limit.")
+
+
+class Slo(Spec):
+    """What the agent promises; a canary is judged by it."""
+
+    success_rate: float = Field(0.99, ge=0, le=1, description="Share of runs that end as run.finished.")
+    p95_ms: int | None = Field(None, ge=1, description="95th percentile of a run's duration, milliseconds.")
+    cost_per_run_usd: float | None = Field(None, ge=0, description="Mean cost of a run, USD.")
+
+
+class Routing(Spec):
+    """How requests are spread over versions."""
+
+    sticky_by: Literal["session", "user", "tenant"] = Field("session", description="Whose requests stay together.")
+
+
+class AgentSpec(Spec):
+    """One version of an agent."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"fallback", "skillRefs", "knowledgeRefs", "memoryRef", "subAgentRefs", "sunset"}
+    )
+    mode: Literal["workflow", "conversational"] = Field(description="conversational = with the session's history.")
+    prompt_ref: PromptRef
+    prompt_variables: dict[str, PromptVariable] = Field(default_factory=dict, description="Values of the variables.")
+    model_ref: ModelRef
+    tool_refs: list[ToolRef | ToolPin] = Field(default_factory=list)
+    policy_refs: list[PolicyRef] = Field(min_length=1, description="Without a rule that allows it, nothing is.")
+    input: Payload
+    output: Payload
+    runtime: RuntimeChoice = Field(default_factory=lambda: RuntimeChoice.model_validate({}))
+    limits: Limits = Field(default_factory=lambda: Limits.model_validate({}))
+    slo: Slo = Field(default_factory=lambda: Slo.model_validate({}))
+    routing: Routing = Field(default_factory=lambda: Routing.model_validate({}))
+
+    @property
+    def tools(self) -> list[ToolPin]:
+        """The pinned tools, bare references included."""
+        return [pin if isinstance(pin, ToolPin) else ToolPin.model_validate({"ref": pin}) for pin in self.tool_refs]
+
+
+class Agent(Document):
+    """registry_repo/agents/<name>/<version>.yaml"""
+
+    kind: Literal["Agent"]
+    metadata: Metadata
+    spec: AgentSpec

@@ -1,0 +1,47 @@
+"""Canonical JSON (RFC 8785) and the digests made of it: a release's identity."""
+
+import hashlib
+import re
+from typing import Any
+
+import orjson
+import rfc8785
+
+_SAFE_INTEGER = 2**53 - 1
+_SURROGATE_SPACE = re.compile("[\ue000-\U0010ffff]")
+
+
+def canonical(value: Any) -> bytes:
+    """`value` as RFC 8785 bytes; raises `ValueError` for what JSON cannot say (NaN, integers beyond 2^53).
+
+    Values without floats and unusual keys take a faster writer that gives the same bytes (a property test says so).
+    """
+    if _is_plain(value):
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return rfc8785.dumps(value)
+
+
+def digest(value: Any) -> str:
+    """`sha256:<hex>` of the canonical JSON of `value`."""
+    return digest_bytes(canonical(value))
+
+
+def digest_bytes(data: bytes) -> str:
+    """`sha256:<hex>` of `data` as it is."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return True
+    if kind is dict:
+        return all(
+            type(key) is str and (key.isascii() or not _SURROGATE_SPACE.search(key)) and _is_plain(item)
+            for key, item in value.items()
+        )
+    if kind is list or kind is tuple:
+        return all(_is_plain(item) for item in value)
+    if kind is int:
+        return bool(-_SAFE_INTEGER <= value <= _SAFE_INTEGER)
+    return value is None or kind is bool

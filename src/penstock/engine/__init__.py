@@ -1,0 +1,1 @@
+"""How a release runs: two doors, one journal, one stream of events."""

@@ -1,0 +1,1 @@
+"""One file a gate: what must be shown before a version moves."""

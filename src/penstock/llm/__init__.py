@@ -1,0 +1,1 @@
+"""Model providers; the only importer of LiteLLM."""

@@ -1,0 +1,1 @@
+"""The Dagster edge: assets, checks, jobs and sensors over the release path."""

@@ -1,0 +1,1 @@
+"""How a version moves: evidence, plan, apply, publish, rollback."""

@@ -1,0 +1,1 @@
+"""Which version answers: the routing table, its publication and its readers."""

@@ -1,0 +1,110 @@
+"""Settings of a project: `[tool.penstock]` in pyproject.toml, each also an environment variable PENSTOCK_*.
+
+The environment wins. A relative path or folder is meant from the project's root.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from penstock.errors import WrongUse
+
+STATE = ".penstock"
+
+
+class Settings(BaseModel):
+    """How one project is set up; the embedded defaults need no server and no key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path = Field(description="The project's root: the folder of its pyproject.toml.")
+    registry_url: str = Field("", description="The Git remote of the registry; empty means the clone's `origin`.")
+    base_branch: str = Field("main", description="The branch on which a version counts as released.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in .penstock/store.db.")
+    releases_url: str = Field(
+        "", description="Folder or object store (s3://, gs://, az://) of releases; empty means .penstock/releases."
+    )
+    cache_dir: str = Field("", description="Where executors keep releases and tool code; empty means .penstock/cache.")
+    spool_dir: str = Field("", description="Where runs are made durable first; empty means .penstock/spool.")
+    driver: Literal["ci", "dagster"] = Field("ci", description="The side that produces evidence that counts.")
+    default_runtime: str = Field("langgraph", description="The runtime of agents that name none.")
+    bot_email: str = Field("bot@penstock.invalid", description="The author of commits of `stages/`.")
+    poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
+
+    @property
+    def state(self) -> Path:
+        """The folder of all local state; removing it removes everything that Penstock wrote."""
+        return self.root / STATE
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.state / 'store.db'}"
+
+    @property
+    def releases(self) -> str:
+        """The URL or folder of the release store in force."""
+        return self.releases_url or str(self.state / "releases")
+
+    @property
+    def cache(self) -> Path:
+        """The executor's cache of releases and tool code."""
+        return self.root / (self.cache_dir or f"{STATE}/cache")
+
+    @property
+    def spool(self) -> Path:
+        """The folder of the executor's spool segments."""
+        return self.root / (self.spool_dir or f"{STATE}/spool")
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above `start` whose pyproject.toml has a [tool.penstock] table.
+
+    Raises `WrongUse` when there is none.
+    """
+    for folder in (start, *start.parents):
+        if _table(folder) is not None:
+            return folder
+    raise WrongUse(
+        "not inside a Penstock project",
+        where=str(start),
+        now="`agentctl init DIR` lays one down; --project DIR names one",
+    )
+
+
+def load_settings(start: Path | None = None) -> Settings:
+    """The settings of the project around `start` (default: the current folder); raises `WrongUse` on a bad one."""
+    root = find_root((start or Path.cwd()).resolve())
+    values: dict[str, Any] = dict(_table(root) or {})
+    for name in Settings.model_fields:
+        from_environment = os.environ.get(f"PENSTOCK_{name.upper()}")
+        if name != "root" and from_environment is not None:
+            values[name] = from_environment
+    try:
+        return Settings(root=root, **values)
+    except (ValidationError, TypeError) as error:
+        raise WrongUse(
+            _first_faults(error),
+            where=f"{root / 'pyproject.toml'} [tool.penstock] or the environment (PENSTOCK_*)",
+            now=f"settings are: {', '.join(name for name in Settings.model_fields if name != 'root')}",
+        ) from None
+
+
+def _table(folder: Path) -> dict[str, Any] | None:
+    file = folder / "pyproject.toml"
+    if not file.is_file():
+        return None
+    try:
+        table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("penstock")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongUse(f"cannot be read: {error}", where=str(file), now="mend the file") from None
+    return table if isinstance(table, dict) else None
+
+
+def _first_faults(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    return str(error)

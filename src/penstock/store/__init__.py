@@ -1,0 +1,1 @@
+"""Where state is kept: the release store, the database, the spool."""

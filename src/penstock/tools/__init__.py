@@ -1,0 +1,1 @@
+"""How a tool's code at its pinned version is loaded and run."""
