@@ -11,7 +11,26 @@ from penstock.cli.output import report_error
 from penstock.errors import PenstockError
 
 # command -> (module below penstock.cli, help line): so that `--help` imports none of them.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Lay down a project with one working agent."),
+    "new": ("new", "Lay down an agent, a tool, or a new version."),
+    "doctor": ("doctor", "Check machine and settings."),
+    "validate": ("validate", "Check every spec: every fault at once."),
+    "impact": ("impact", "Show what a change touches."),
+    "list": ("catalog", "List every version of every kind."),
+    "show": ("catalog", "Show the resolved release of an agent's version."),
+    "schema": ("schema", "Print the JSON Schemas; check them against the released ones."),
+    "contract": ("gate", "Replay a version's contract suite on every runtime."),
+    "record": ("record", "Record a contract suite's journals."),
+    "check": ("check", "Run all gates of the next stage."),
+    "report": ("report", "Write the report of a version."),
+    "run": ("run", "Run an agent, here or on an executor."),
+    "runs": ("runs", "List stored runs."),
+    "events": ("runs", "Show the events of a run."),
+    "cancel": ("run", "End a run of an executor."),
+    "replay": ("run", "Replay a stored run from its journal and compare."),
+    "serve": ("serve", "Start the executor (HTTP)."),
+}
 
 INTERRUPTED = 130
 

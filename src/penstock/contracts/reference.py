@@ -20,7 +20,7 @@ KIND_FOLDERS: dict[str, Folder] = {
 }
 
 _NAME, _VERSION = NAME_PATTERN.strip("^$"), VERSION_PATTERN.strip("^$")
-_REFERENCE = re.compile(rf"(?:({'|'.join(FOLDERS)})/)?({_NAME})@({_VERSION})")
+_REFERENCE = re.compile(rf"(?:(?P<folder>{'|'.join(FOLDERS)})/)?(?P<name>{_NAME})@(?P<version>{_VERSION})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,12 +38,12 @@ class Reference:
     def parse(cls, text: str, default_folder: Folder | None = None) -> "Reference":
         """Reads `tools/search@1.0.0`; with a default folder also `search@1.0.0`. Raises `WrongUse`."""
         match = _REFERENCE.fullmatch(text)
-        folder = match and (match[1] or default_folder)
+        folder = match and (match["folder"] or default_folder)
         if match is None or folder is None:
             raise WrongUse(
                 f"{text!r} is no reference", now="write <folder>/<name>@<version>, such as tools/search@1.0.0"
             )
-        return cls(folder, match[2], match[3])  # type: ignore[arg-type]
+        return cls(folder, match["name"], match["version"])  # type: ignore[arg-type]
 
 
 def _pattern(folder: Folder) -> str:

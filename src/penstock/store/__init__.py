@@ -1,1 +1,1 @@
-"""Where state is kept: the release store, the database, the spool."""
+"""State: the release store (truth), the durable spool of runs, and the database that indexes both."""

@@ -1,1 +1,5 @@
-"""How a tool's code at its pinned version is loaded and run."""
+"""Tools at their pinned code. `ToolContext` is what a tool's author imports; nothing heavy comes with it."""
+
+from penstock.tools.context import ToolContext
+
+__all__ = ["ToolContext"]

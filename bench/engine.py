@@ -1,0 +1,110 @@
+"""What the engine costs a run: CPU beside a bare call of the same instant provider, in the same minutes.
+
+Policy, journal, validation and events are on; every run is durable in the real spool before it is answered.
+"""
+
+import asyncio
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from penstock.engine.call import RunCall, new_run_id, new_trace_id
+from penstock.engine.engine import Engine
+from penstock.engine.router import RuntimeRouter
+from penstock.pal import ModelAnswer, ModelCall, ToolInvocation, ToolRequest, Usage
+from penstock.store.spool import Spool
+from penstock.testing.example_release import example_declaration, example_release
+
+ROUNDS = 7
+RUNS = 400
+AT_ONCE = 64
+LIMIT_US = 300
+ASK = ModelAnswer(None, (ToolRequest("x", "weather", '{"town":"Bonn"}'),), Usage(200, 20, 0.001), "tool_calls")
+SAY = ModelAnswer('{"degrees": 4}', (), Usage(240, 20, 0.001))
+INPUT = {"question": "How warm is it in Bonn today? " * 8}
+OUTPUT = {"type": "object", "properties": {"degrees": {"type": "number"}}, "required": ["degrees"]}
+
+
+class InstantProvider:
+    """Answers without a wait: the tool call first if tools are offered, then JSON."""
+
+    async def complete(self, call: ModelCall) -> ModelAnswer:
+        """The answer."""
+        return ASK if call.tools and call.messages[-1]["role"] == "user" else SAY
+
+
+class InstantTools:
+    """A tool that costs nothing."""
+
+    async def run(self, tool: object, call: ToolInvocation) -> dict[str, float]:
+        """The result."""
+        return {"degrees": 4}
+
+
+def one_call(tools: bool, runtime: str) -> RunCall:
+    agent = {"input": {"schema": {"type": "object"}}, "output": {"schema": OUTPUT}}
+    release, body = example_release(agent, tools={"weather": {}} if tools else {})
+    return RunCall(release=release, prompt_body=body, runtime=runtime, input=INPUT, stage="prod")
+
+
+async def cpu_us(work: Callable[[], Awaitable[object]]) -> float:
+    """CPU microseconds of the whole process a unit of work, the spool's thread included."""
+    start = time.process_time()
+    for _ in range(RUNS // AT_ONCE):
+        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return (time.process_time() - start) / (RUNS // AT_ONCE * AT_ONCE) * 1e6
+
+
+async def measure(folder: Path) -> dict[str, list[float]]:
+    provider = InstantProvider()
+    spool = Spool(folder)
+    names = ["direct", *(["langgraph"] if importlib.util.find_spec("langgraph") else [])]
+    router = RuntimeRouter({name: example_declaration(name, _package(name)) for name in names})
+    engine = Engine(router, provider, InstantTools(), spool)
+
+    def runs(runtime: str, tools: bool) -> Callable[[], Awaitable[object]]:
+        call = one_call(tools, runtime)
+        return lambda: engine.start(replace(call, run_id=new_run_id(), trace_id=new_trace_id())).result()
+
+    bare = ModelCall("models/fake@1.0.0", "fake/one", {}, None, [{"role": "user", "content": "hi"}])
+    works: dict[str, Callable[[], Awaitable[object]]] = {
+        "bare call of the provider (limit)": lambda: provider.complete(bare)
+    }
+    for name in names:
+        works[f"{name}, one model call"] = runs(name, False)
+        works[f"{name}, two model calls and a tool call"] = runs(name, True)
+    for work in works.values():
+        await work()
+    figures: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(ROUNDS):  # in turn, so that a noisy minute meets all of them
+        for name, work in works.items():
+            figures[name].append(await cpu_us(work))
+    spool.close()
+    return figures
+
+
+def _package(runtime: str) -> str:
+    return "penstock" if runtime == "direct" else runtime
+
+
+def main() -> int:
+    """Prints CPU microseconds a run; returns 1 if direct with one model call is over its figure."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures = asyncio.run(measure(Path(folder)))
+    bare = statistics.median(figures["bare call of the provider (limit)"])
+    print(f"{'CPU a run, median of ' + str(ROUNDS) + ' rounds':44} {'us':>7} {'least':>7} {'own us':>7} {'runs/s':>7}")
+    for name, values in figures.items():
+        median = statistics.median(values)
+        print(f"{name:44} {median:7.0f} {min(values):7.0f} {median - bare:7.0f} {1e6 / max(median, 1):7.0f}")
+    own = statistics.median(figures["direct, one model call"]) - bare
+    print(f"engine's own, direct, one model call: {own:.0f} us (figure: <= {LIMIT_US} us)")
+    return 0 if own <= LIMIT_US else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

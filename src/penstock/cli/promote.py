@@ -1,0 +1,63 @@
+"""`agentctl promote`: moves a version to a stage, or says everything that stands in the way."""
+
+import click
+
+from penstock.cli.output import json_option, show
+from penstock.cli.subject import read_subject, standing_line, subject_options, workspace_here
+from penstock.cli.verdict import Terminal
+from penstock.contracts.policy import Stage
+from penstock.errors import WrongUse
+from penstock.release.driver import promote as promote_here
+from penstock.release.driver import request_promotion
+from penstock.release.workspace import Workspace
+
+OUTCOMES = {"done": 0, "refused": 1, "waiting": 1}
+
+
+@click.command()
+@subject_options
+@click.option("--override", is_flag=True, help="Go on without evidence or approval; a release manager's, logged.")
+@click.option("--reason", metavar="TEXT", help="Why it is overridden.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Under driver = dagster: s."
+)
+@json_option
+def promote(version: str, stage: Stage, override: bool, reason: str | None, wait_s: float, as_json: bool) -> int:
+    """Moves AGENT@V to a stage: evidence and approvals read again, stages file committed, routing table published.
+
+    Under driver = dagster it stores the request and waits for the sensor that applies it.
+    """
+    if override != bool(reason):
+        raise WrongUse("--override needs --reason, and --reason --override", now="say why it is overridden")
+    workspace, subject = workspace_here(), read_subject(version, stage)
+    if workspace.settings.driver == "dagster":
+        return _ask(workspace, subject, reason, wait_s, as_json=as_json)
+    applied = promote_here(workspace, subject, override=reason, progress=Terminal(version))
+    table = applied.published.table
+    assert table is not None
+    routes = table.agents[subject[0]]
+    document = {
+        "outcome": "done",
+        "agent": subject[0],
+        "version": subject[1],
+        "to": stage,
+        "commit": applied.commit,
+        "generation": table.generation,
+        "override": override,
+        "stages": standing_line(routes),
+    }
+    text = (
+        f"{version} stands in {stage}: commit {applied.commit[:12]}, routing table {table.generation} is in force\n"
+        f"  {subject[0]}: {standing_line(routes)}"
+    )
+    show(document, text, as_json=as_json)
+    return 0
+
+
+def _ask(
+    workspace: Workspace, subject: tuple[str, str, Stage], reason: str | None, wait_s: float, *, as_json: bool
+) -> int:
+    answer = request_promotion(workspace, subject, wait_s=wait_s, override=reason)
+    text = f"{subject[0]}@{subject[1]} to {subject[2]}: {answer.outcome}: {answer.reason}\n  request {answer.request}"
+    show(answer.as_document(), text, as_json=as_json)
+    return OUTCOMES[answer.outcome]

@@ -1,0 +1,50 @@
+"""`agentctl status`: who stands where, and which conditions of the next stage are unmet."""
+
+import click
+
+from penstock.cli.output import json_option, say, show
+from penstock.cli.subject import workspace_here
+from penstock.errors import Unavailable
+from penstock.release.plan import traffic
+from penstock.release.status import AgentStatus, agent_statuses
+
+
+@click.command()
+@click.argument("agent", required=False)
+@json_option
+def status(agent: str | None, as_json: bool) -> int:
+    """Shows who stands where by the table in force, what waits, is held or drifts, and what the next stage asks for."""
+    workspace = workspace_here()
+    try:
+        workspace.fetch()
+    except Unavailable as error:
+        say(f"the base branch is shown as last fetched: {error.what}")
+    found = agent_statuses(workspace, agent, steps=True)
+    table = workspace.releases.newest_table()
+    generation = table.generation if table is not None else 0
+    document = {"generation": generation, "agents": [one.as_document() for one in found]}
+    text = "\n\n".join([f"routing table {generation or 'none yet'}", *map(_text, found)])
+    show(document, text, as_json=as_json)
+    return 0
+
+
+def _text(one: AgentStatus) -> str:
+    stages = one.stages
+    shares = "; ".join(f"{place} {share}" for place, share in traffic(stages).items())
+    lines = [one.agent, f"  {shares or 'nothing answers'}"]
+    if stages.previous is not None:
+        lines.append(f"  previous {stages.previous.version}")
+    lines += [f"  draining {drain.version} until {drain.until}" for drain in stages.draining]
+    lines += [f"  deprecated {', '.join(stages.deprecated)}"] if stages.deprecated else []
+    lines += [f"  disabled {', '.join(stages.disabled)}"] if stages.disabled else []
+    lines += [f"  quarantined {digest}" for digest in stages.quarantined]
+    if stages.hold is not None:
+        lines.append(f"  held by {stages.hold.by} since {stages.hold.since}: {stages.hold.reason}")
+    lines += [f"  not committed yet: {text}" for text in one.uncommitted]
+    lines += [f"  drift: {text}" for text in one.drift]
+    for step in one.steps:
+        lines.append(
+            f"  {step.version} to {step.stage}: {'nothing stands in the way' if not step.unmet else ''}".rstrip()
+        )
+        lines += [f"    - {sentence}" for sentence in step.unmet]
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""What the commands of the release path share: the version and stage that they are about, and how they answer."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from penstock.cli.context import project_settings
+from penstock.cli.verdict import parse_version
+from penstock.contracts.policy import Stage
+from penstock.contracts.routing_table import AgentRoutes
+from penstock.release.urgent import Urgent
+from penstock.release.workspace import Workspace, open_workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def subject_options(command: F) -> F:
+    """Adds `AGENT@V --to STAGE` to a command, as the parameters `version` and `stage`."""
+    stage = click.option(
+        "--to", "stage", type=click.Choice(["dev", "canary", "prod"]), required=True, help="Where it is to stand."
+    )
+    return click.argument("version", metavar="AGENT@V")(stage(command))
+
+
+def reason_option(default: str | None = None) -> Callable[[F], F]:
+    """Adds `--reason TEXT`, required if there is no default."""
+    return click.option(
+        "--reason", metavar="TEXT", required=default is None, default=default, help="Shown wherever the change is."
+    )
+
+
+def read_subject(version: str, stage: Stage) -> tuple[str, str, Stage]:
+    """Agent, version and stage; raises `WrongUse` for what is no AGENT@V."""
+    return (*parse_version(version), stage)
+
+
+def workspace_here() -> Workspace:
+    """The workspace of the project that the command is about."""
+    return open_workspace(project_settings())
+
+
+def urgent_document(done: Urgent) -> dict[str, Any]:
+    """An urgent change as a JSON object."""
+    return {
+        "kind": done.kind,
+        "agents": list(done.agents),
+        "generation": done.table.generation,
+        "committed": not done.pending,
+        "pending": done.pending,
+        "stages": {agent: standing_line(done.table.agents[agent]) for agent in done.agents},
+    }
+
+
+def urgent_text(done: Urgent) -> str:
+    """An urgent change for people."""
+    lines = [f"{done.kind}: routing table {done.table.generation} is in force"]
+    lines += [f"  {agent}: {standing_line(done.table.agents[agent])}" for agent in done.agents]
+    if done.pending:
+        lines.append(f"  not committed yet: {done.pending}")
+        lines.append("  nothing is lost: the table carries the change, and `agentctl reconcile` commits it")
+    return "\n".join(lines)
+
+
+def standing_line(routes: AgentRoutes) -> str:
+    """Who stands where, in one line."""
+    parts = [routes.status] if routes.status != "active" else []
+    for place, entry in (("prod", routes.prod), ("canary", routes.canary), ("previous", routes.previous)):
+        if entry is not None:
+            parts.append(f"{place} {entry.version}")
+    if routes.dev:
+        parts.append(f"dev {', '.join(entry.version for entry in routes.dev)}")
+    if routes.hold is not None:
+        parts.append(f"held by {routes.hold['by']}: {routes.hold['reason']}")
+    return "; ".join(parts) or "nothing stands anywhere"

@@ -1,0 +1,55 @@
+"""Puts an engine together from a project's settings."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from penstock.contracts.runtime import Runtime
+from penstock.engine.engine import Engine
+from penstock.engine.router import RuntimeRouter
+from penstock.engine.sink import Sink
+from penstock.pal import ModelProvider, ToolRunner
+from penstock.settings import Settings
+from penstock.store.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """An engine with what it was made of; `spool` None = the sink is the caller's."""
+
+    engine: Engine
+    provider: ModelProvider
+    tools: ToolRunner
+    spool: Spool | None
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Waits `drain_s` for runs in flight, cancels the rest, and makes everything durable."""
+        await self.engine.drain(drain_s)
+        closing = getattr(self.tools, "close", None)
+        if closing is not None:
+            closing()
+        if self.spool is not None:
+            self.spool.close()
+
+
+def assemble(
+    settings: Settings,
+    runtimes: Mapping[str, Runtime],
+    blob: Callable[[str], bytes],
+    *,
+    sink: Sink | None = None,
+    executor: str | None = None,
+) -> EngineParts:
+    """The engine of one process: LiteLLM, python tools, and the spool of `settings` unless a `sink` is given.
+
+    `blob` gives prompt and code bytes by digest; secrets come from the environment; `executor` names the spool.
+    Raises `Unavailable` when the spool cannot be written. To be called on the event loop that the engine is to use.
+    """
+    from penstock.llm.provider import LiteLLMProvider  # here, so that an engine in a test needs neither of the two
+    from penstock.tools.runner import PythonToolRunner
+
+    spool = Spool(settings.spool, executor=executor) if sink is None else None
+    provider = LiteLLMProvider(os.environ)
+    tools = PythonToolRunner(settings.cache, blob, os.environ)
+    records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
+    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records), provider, tools, spool)

@@ -1,0 +1,194 @@
+"""CompiledRelease: a release with everything that a run would otherwise work out again."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.contracts.agent import AgentSpec, Limits, Pointer
+from penstock.contracts.canonical import canonical, digest, digest_bytes
+from penstock.contracts.model import ModelSpec
+from penstock.contracts.release import ModelComponent, Release, ToolComponent
+from penstock.contracts.tool import ToolSpec
+from penstock.engine.shape import Shape
+from penstock.errors import Fault, Invalid
+from penstock.governance.policy import Decider
+from penstock.pal import Message, ToolOffer
+from penstock.registry.prompt_text import render
+
+_KEPT = 256
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTool:
+    """A pinned tool with its schemas ready and its examples by their arguments."""
+
+    component: ToolComponent
+    spec: ToolSpec
+    name: str
+    version: str
+    input: Shape
+    output: Shape
+    examples: Mapping[bytes, dict[str, Any]]
+
+    @classmethod
+    def of(cls, component: ToolComponent) -> "CompiledTool":
+        """Raises `Invalid` when one of the schemas is none."""
+        spec = component.spec
+        return cls(
+            component,
+            spec,
+            component.name,
+            str(component.document["metadata"]["version"]),
+            Shape(spec.input.schema_, f"{component.ref} input"),
+            Shape(spec.output.schema_, f"{component.ref} output"),
+            {canonical(example.arguments): example.result for example in spec.examples},
+        )
+
+    @property
+    def offer(self) -> ToolOffer:
+        """The tool as the model sees it."""
+        description = str(self.component.document["metadata"].get("description", ""))
+        return ToolOffer(self.name, description, self.spec.input.schema_)
+
+
+class CompiledRelease:
+    """One release, ready to run; raises `Invalid` if it cannot be (a broken schema, another prompt's body)."""
+
+    def __init__(self, release: Release, prompt_body: bytes) -> None:
+        self.release = release
+        self.digest = release.digest
+        self.name, self.version, self.team = release.name, release.version, release.agent.owner
+        self.ref = f"{self.name}@{self.version}"
+        self.spec: AgentSpec = release.agent.spec
+        self.limits: Limits = self.spec.limits
+        if digest_bytes(prompt_body) != release.prompt.body:
+            raise Invalid("the prompt's body is not the one of the release", where=release.prompt.ref)
+        self.input = Shape(self.spec.input.schema_, f"{self.ref} input")
+        self.output = Shape(self.spec.output.schema_, f"{self.ref} output")
+        self.response_format = _response_format(self.name, self.output)
+        self.model: ModelComponent = next(model for model in release.models if model.ref == self.spec.model_ref)
+        self.model_spec: ModelSpec = self.model.spec
+        self.decider = Decider([(policy.ref, policy.spec) for policy in release.policies])
+        self.tools = {tool.name: tool for tool in map(CompiledTool.of, release.tools)}
+        self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
+        self._request_tails: dict[tuple[int, int], tuple[Any, Any, bytes]] = {}
+        self._system = _system_prompt(self.spec, release, prompt_body)
+
+    def messages(self, call_input: Any, history: Sequence[Message]) -> tuple[Message, ...]:
+        """System prompt, history, user; raises `Invalid` when a prompt variable finds no value in the input."""
+        text = call_input if isinstance(call_input, str) else canonical(call_input).decode()
+        return (
+            {"role": "system", "content": self._system(call_input)},
+            *(history if self.spec.mode == "conversational" else ()),
+            {"role": "user", "content": text},
+        )
+
+    def model_request_digest(
+        self, messages: Sequence[Message], tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None
+    ) -> str:
+        """The digest of the canonical model request, without stream, timeout, credentials and metadata.
+
+        Only the messages differ from call to call: the rest of the text is kept for the tools and format in use.
+        """
+        known = self._request_tails.get((id(tools), id(response_format)))
+        if known is None:
+            request = self.model_request((), tools, response_format)
+            del request["messages"]
+            tail = b"," + canonical(request)[1:]  # "messages" sorts before all other keys
+            if (
+                tools is self.offers or not tools
+            ):  # what outlives a call; the objects are kept, so their ids stay theirs
+                self._request_tails[id(tools), id(response_format)] = (tools, response_format, tail)
+        else:
+            tail = known[2]
+        return digest_bytes(b'{"messages":' + canonical(messages) + tail)
+
+    def model_request(
+        self, messages: Sequence[Message], tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The platform's canonical model request."""
+        return {
+            "modelRef": self.model.ref,
+            "parameters": self.model_spec.parameters,
+            "messages": list(messages),
+            "tools": [tool.as_function() for tool in tools],
+            "responseFormat": response_format,
+        }
+
+
+class ReleaseShelf:
+    """The compiled releases in use, found by the release object itself (its digest would cost more than the run)."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, CompiledRelease] = OrderedDict()
+
+    def take(self, release: Release, prompt_body: bytes) -> CompiledRelease:
+        """The release compiled, now or earlier; raises `Invalid` if it cannot be."""
+        found = self._kept.get(id(release))
+        if found is None:
+            found = CompiledRelease(release, prompt_body)
+            self._kept[id(release)] = found  # holds the release, so that its id stays its own
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+
+def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The platform's canonical tool request: the name without version, so that journals outlive a tool's patch."""
+    return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
+
+
+def tool_request_digest(tool: CompiledTool, arguments: Mapping[str, Any]) -> str:
+    """The digest of the canonical tool request."""
+    return digest(tool_request(tool, arguments))
+
+
+def _response_format(name: str, output: Shape) -> dict[str, Any] | None:
+    if not output.is_object:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": dict(output.schema)}}
+
+
+def _system_prompt(spec: AgentSpec, release: Release, body: bytes) -> Callable[[Any], str]:
+    """What renders the system prompt from the input; rendered now if no variable depends on it."""
+    text = body.decode()
+    declared = release.prompt.spec.variables
+    values: dict[str, Any] = {name: variable.default for name, variable in declared.items() if variable.has_default}
+    pointers: dict[str, str] = {}
+    for name, value in spec.prompt_variables.items():
+        if isinstance(value, Pointer):
+            pointers[name] = value.from_
+        else:
+            values[name] = value
+    if not pointers:
+        fixed = render(text, values)
+        return lambda _: fixed
+
+    def rendered(call_input: Any) -> str:
+        found = {name: _at(call_input, pointer) for name, pointer in pointers.items()}
+        known = {**values, **{name: value for name, value in found.items() if value is not _ABSENT}}
+        missing = [
+            Fault(f"{release.name}@{release.version} input", 0, 0, pointer, f"prompt variable {name!r} needs a value")
+            for name, pointer in pointers.items()
+            if name not in known
+        ]
+        if missing:
+            raise Invalid("the input lacks what the prompt needs", where=release.agent.ref, faults=missing)
+        return render(text, known)
+
+    return rendered
+
+
+def _at(document: Any, pointer: str) -> Any:
+    """The value at a JSON pointer (RFC 6901), or `_ABSENT`."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+        elif isinstance(document, list) and key.isdigit() and int(key) < len(document):
+            document = document[int(key)]
+        else:
+            return _ABSENT
+    return document

@@ -1,0 +1,191 @@
+"""Dispatcher: from a caller's request to a run: session, route, release, engine."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, Protocol
+
+from penstock.contracts.canonical import canonical
+from penstock.contracts.release import Release
+from penstock.engine.call import RunCall, new_trace_id
+from penstock.engine.engine import Engine, RunHandle
+from penstock.engine.run import BeforeAnswer
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.pal import Message
+from penstock.routing import Caller, Route, RoutingTable
+from penstock.store.sessions import SessionStore
+
+_KEPT = 256
+
+
+class Releases(Protocol):
+    """Where the releases that a table names are held (`routing.release_cache.ReleaseCache`)."""
+
+    def release(self, digest: str) -> Release:
+        """The release, the same object each time; raises `NotFound` or `Unavailable`."""
+        ...
+
+    def blob(self, digest: str) -> bytes:
+        """A blob's bytes; raises `NotFound` or `Unavailable`."""
+        ...
+
+
+class Dispatcher:
+    """Starts the runs that callers ask for.
+
+    `table` gives the routing table in force, None while there is none; `sessions` is None while the database is away,
+    and may be set later. A session's first run pins it to the release that answers it, before the answer; runs of one
+    session may overlap, and each sees the history of those that were answered before it started.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        table: Callable[[], RoutingTable | None],
+        releases: Releases,
+        sessions: SessionStore | None,
+        default_runtime: str,
+    ) -> None:
+        self.engine = engine
+        self._table = table
+        self._releases = releases
+        self.sessions = sessions
+        self._default_runtime = default_runtime
+        self._kept: dict[str, tuple[Release, bytes]] = {}
+
+    async def submit(
+        self,
+        agent: str,
+        run_input: Any,
+        caller: Caller,
+        *,
+        mode: Literal["live", "dry"] = "live",
+        stream: bool = False,
+        parent: tuple[str, str] | None = None,
+    ) -> RunHandle:
+        """Starts a run for `caller`, under `caller.run_id`; `parent` is the caller's (trace id, span id).
+
+        Raises `NotFound` for what the table does not know and `Unavailable` for what a run needs and is away. A frozen
+        or disabled agent gives a rejected run, which is on record.
+        """
+        table = self._table()
+        if table is None:
+            raise Unavailable("there is no routing table yet", now="`agentctl promote` makes the first; see /readyz")
+        session = _Session(self._require_sessions(), caller, agent) if caller.session is not None else None
+        pinned = await session.pinned() if session is not None else None
+        try:
+            route = table.select(agent, caller, pinned)
+        except Refused as refusal:
+            return self._reject(table, agent, run_input, caller, refusal)
+        release, body = self._ready(route)
+        runtime = self.engine.runtimes.choose(release, route.runtime, self._default_runtime)
+        trace_id, parent_span_id = parent or (new_trace_id(), None)
+        call = replace(
+            _call(route, release, body, run_input, caller),
+            runtime=runtime.declaration.metadata.name,
+            mode=mode,
+            trace_id=trace_id,
+            parent_span_id=parent_span_id,
+            stream=stream,
+        )
+        if session is None:
+            return self.engine.start(call)
+        return await self._start_in(session, call, route, moves=pinned != route.release and not caller.is_explicit)
+
+    async def _start_in(self, session: "_Session", call: RunCall, route: Route, *, moves: bool) -> RunHandle:
+        """Starts the run in its session; a dry run reads the session and leaves no trace in it."""
+        before_answer = None
+        if call.release.agent.document["spec"]["mode"] == "conversational":
+            call = replace(call, history=await session.history())
+            before_answer = session.keeps(call.input)
+        if call.mode == "dry":
+            return self.engine.start(call)
+        if moves:
+            await session.pin(route)
+        return self.engine.start(call, before_answer)
+
+    def _ready(self, route: Route) -> tuple[Release, bytes]:
+        """The route's release and its prompt's body; read once, since a digest never means anything else."""
+        ready = self._kept.get(route.release)
+        if ready is None:
+            release = self._releases.release(route.release)
+            ready = (release, self._releases.blob(release.prompt.body))
+            while len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[route.release] = ready
+        return ready
+
+    def _require_sessions(self) -> SessionStore:
+        if self.sessions is None:
+            raise Unavailable(
+                "a run that names a session needs the database, and that is away",
+                where="sessionId",
+                now="leave out sessionId, or try again once /readyz shows the database",
+            )
+        return self.sessions
+
+    def _reject(self, table: RoutingTable, agent: str, run_input: Any, caller: Caller, refusal: Refused) -> RunHandle:
+        """Puts the refusal on record under the version that would have answered; raises it if there is none."""
+        routes = table.record.agents[agent]
+        entry = routes.prod or routes.canary or next(iter(routes.dev), None)
+        if entry is None:
+            raise refusal
+        stage = "prod" if entry is routes.prod else "canary" if entry is routes.canary else "dev"
+        route = Route(agent, entry.version, entry.release, entry.runtime, stage, "prod", table.generation)
+        try:
+            release, body = self._ready(route)
+        except PenstockError:
+            raise refusal from None
+        return self.engine.reject(_call(route, release, body, run_input, caller), refusal)
+
+
+def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: Caller) -> RunCall:
+    return RunCall(
+        release=release,
+        prompt_body=body,
+        runtime=route.runtime,
+        input=run_input,
+        stage=route.stage,
+        run_id=caller.run_id,
+        tenant=caller.tenant,
+        user=caller.user,
+        session_id=caller.session,
+    )
+
+
+class _Session:
+    """One caller's session with one agent; the database is asked in threads."""
+
+    def __init__(self, store: SessionStore, caller: Caller, agent: str) -> None:
+        assert caller.session is not None
+        self._store = store
+        self._key = (caller.tenant, agent, caller.session)
+
+    async def pinned(self) -> str | None:
+        """The release that the session is on."""
+        row = await asyncio.to_thread(self._store.get, *self._key)
+        return row.release if row is not None else None
+
+    async def pin(self, route: Route) -> None:
+        """Puts the session on the route's release."""
+        await asyncio.to_thread(
+            self._store.pin, *self._key, release=route.release, version=route.version, stage=route.stage
+        )
+
+    async def history(self) -> tuple[Message, ...]:
+        """What was said, oldest first."""
+        return tuple(await asyncio.to_thread(self._store.history, *self._key))
+
+    def keeps(self, run_input: Any) -> BeforeAnswer:
+        """What writes the turn to the history before it is answered."""
+
+        async def write(output: Any) -> None:
+            user = {"role": "user", "content": _text(run_input)}
+            assistant = {"role": "assistant", "content": _text(output)}
+            await asyncio.to_thread(self._store.append, *self._key, user, assistant)
+
+        return write
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical(value).decode()

@@ -1,0 +1,217 @@
+"""Engine: starts runs and keeps the recent ones. It alone knows limits, policies, journal, events, and cancel."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+
+from penstock.contracts.canonical import canonical, digest, digest_bytes
+from penstock.engine.call import RunCall
+from penstock.engine.compiled import CompiledRelease, ReleaseShelf
+from penstock.engine.event_log import Event
+from penstock.engine.failure import Failure
+from penstock.engine.journal import Journal
+from penstock.engine.model_door import ModelDoor
+from penstock.engine.result import RunResult
+from penstock.engine.router import RuntimeRouter
+from penstock.engine.run import BeforeAnswer, Run
+from penstock.engine.shape import places
+from penstock.engine.sink import NoSink, Sink
+from penstock.engine.tool_door import ToolDoor
+from penstock.engine.work import RuntimeWork
+from penstock.errors import Conflict, Invalid, LimitReached, PenstockError, Refused
+from penstock.pal import Doors, Message, ModelProvider, ToolRunner
+
+RECENT_RUNS = 1_000
+
+
+class RunHandle:
+    """One run as its caller sees it. The run goes on when nobody waits for it; `cancel` ends it.
+
+    `task` is the engine's, to be waited for and never to be cancelled.
+    """
+
+    def __init__(self, run: Run, task: "asyncio.Task[RunResult]") -> None:
+        self._run = run
+        self.task = task
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self._run.call.run_id
+
+    @property
+    def call(self) -> RunCall:
+        """What the run was made of."""
+        return self._run.call
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run ended and its result is durable (or cannot be)."""
+        return self.task.done()
+
+    @property
+    def journal(self) -> Journal | None:
+        """The calls so far; None of a live run, whose journal is in the payloads of its sink."""
+        return self._run.journal
+
+    async def result(self) -> RunResult:
+        """How the run ended, once that is durable; raises `Unavailable` if it cannot be.
+
+        A waiter that is cancelled leaves the run alone.
+        """
+        return await asyncio.shield(self.task)
+
+    async def result_or_cancel(self) -> RunResult:
+        """As `result`, but a waiter that goes away takes the run along."""
+        try:
+            return await asyncio.shield(self.task)
+        except asyncio.CancelledError:
+            self.cancel("the caller went away")
+            raise
+
+    def cancel(self, reason: str) -> bool:
+        """Asks the run to end as cancelled; False if it is over already."""
+        if self._run.failure is None and not self._run.scope.closed:
+            self._run.stop(Failure("cancel", f"cancelled: {reason}", self._run.where))
+            return True
+        return False
+
+    def events(self, after_seq: int = 0, *, cancel_when_left: bool = False) -> AsyncGenerator[Event, None]:
+        """The run's events after `after_seq`: the past ones, then each as it comes, `token.delta` too.
+
+        It ends after the terminal event, which comes once it is durable; raises `Unavailable` if it cannot be. With
+        `cancel_when_left` an iterator that is closed before that cancels the run.
+        """
+        left = (lambda: self.cancel("the stream was dropped")) if cancel_when_left else None
+        return self._run.log.listen(after_seq, left)
+
+    @property
+    def past_events(self) -> list[Event]:
+        """The events so far, the terminal one only once it is durable."""
+        return self._run.log.past
+
+
+class Engine:
+    """Runs releases. One engine belongs to one event loop."""
+
+    def __init__(self, runtimes: RuntimeRouter, provider: ModelProvider, tools: ToolRunner, sink: Sink) -> None:
+        self.runtimes = runtimes
+        self._provider = provider
+        self._tools = tools
+        self._sink = sink
+        self._shelf = ReleaseShelf()
+        self._running: dict[str, RunHandle] = {}
+        self._ended: OrderedDict[str, RunHandle] = OrderedDict()
+
+    def start(self, call: RunCall, before_answer: BeforeAnswer | None = None) -> RunHandle:
+        """Starts a run in a task of its own; `before_answer` stores what must be stored before a finished run's answer.
+
+        A policy, the input schema or the runtime's limit may reject it: the result then says so. Raises `Unavailable`
+        when the sink takes nothing, `Conflict` when a run of that id is in flight, and whatever `RuntimeRouter.choose`
+        raises: then there is no run at all.
+        """
+        if call.run_id in self._running:
+            raise Conflict("a run of this id is in flight", where=f"run {call.run_id}", now="give it another id")
+        compiled = self._shelf.take(call.release, call.prompt_body)
+        runtime = self.runtimes.choose(call.release, call.runtime, call.runtime)
+        run = Run(call, compiled, self._sink_of(call), before_answer)
+        messages = self._admit(run)
+        if messages is None:
+            return self._launch(run, None)
+        doors = Doors(ModelDoor(run, self._provider), ToolDoor(run, self._tools))
+        try:
+            self._begin(run, messages)
+        except BaseException:
+            self.runtimes.leave(call.runtime)
+            raise
+        return self._launch(run, RuntimeWork(run, runtime, doors, messages))
+
+    def reject(self, call: RunCall, refusal: PenstockError) -> RunHandle:
+        """A run that is refused before the engine was asked (frozen, disabled): recorded as rejected, never started."""
+        run = Run(call, self._shelf.take(call.release, call.prompt_body), self._sink_of(call))
+        run.reject(Failure("policy", refusal.what, refusal.where or run.where, refusal.now), refusal)
+        return self._launch(run, None)
+
+    def recent(self, run_id: str) -> RunHandle | None:
+        """A run in flight or among the last `RECENT_RUNS` that ended."""
+        return self._running.get(run_id) or self._ended.get(run_id)
+
+    @property
+    def running(self) -> list[RunHandle]:
+        """The runs in flight."""
+        return list(self._running.values())
+
+    async def drain(self, timeout_s: float) -> int:
+        """Waits for the runs in flight; those left after `timeout_s` are cancelled. Returns how many those were."""
+        await self._wait_for_running(timeout_s)
+        left = [handle for handle in self.running if handle.cancel("the executor is shutting down")]
+        await self._wait_for_running(None)
+        return len(left)
+
+    async def _wait_for_running(self, timeout_s: float | None) -> None:
+        if self._running:
+            await asyncio.wait([handle.task for handle in self._running.values()], timeout=timeout_s)
+
+    def _sink_of(self, call: RunCall) -> Sink:
+        return NoSink() if call.mode == "dry" else self._sink
+
+    def _admit(self, run: Run) -> tuple[Message, ...] | None:
+        """The run's messages and a place on its runtime; None if it was rejected."""
+        call, compiled = run.call, run.compiled
+        try:
+            decision = run.decide("run.start", f"agents/{compiled.name}")
+            if not decision.allowed:
+                because = decision.reason or f"rule {decision.rule}"
+                what = f"{compiled.ref} may not be run here: {because}"
+                raise Refused(what, where=decision.policy or run.where, now="ask the agent's owner")
+            messages = _messages(compiled, call)
+            self.runtimes.enter(call.runtime)
+        except Refused as refusal:
+            run.reject(Failure("policy", refusal.what, refusal.where, refusal.now), refusal)
+        except Invalid as refusal:
+            run.reject(Failure("schema", refusal.what, refusal.where, refusal.now), refusal)
+        except LimitReached as refusal:
+            run.reject(Failure("limit", refusal.what, refusal.where, refusal.now), refusal)
+        else:
+            return messages
+        return None
+
+    def _begin(self, run: Run, messages: tuple[Message, ...]) -> None:
+        call = run.call
+        run.keep("input", "input", call.input)
+        run.keep("messages", "messages", list(messages))
+        data = {
+            "input": {"digest": digest(call.input), "ref": "input"},
+            "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
+        }
+        run.log.emit("run.started", data)
+
+    def _launch(self, run: Run, work: RuntimeWork | None) -> RunHandle:
+        handle = RunHandle(run, asyncio.create_task(run.drive(work)))
+        self._running[handle.run_id] = handle
+        handle.task.add_done_callback(lambda task: self._end(handle, task, admitted=work is not None))
+        return handle
+
+    def _end(self, handle: RunHandle, task: "asyncio.Task[RunResult]", *, admitted: bool) -> None:
+        if admitted:
+            self.runtimes.leave(handle.call.runtime)
+        if not task.cancelled():
+            task.exception()  # taken, so that the loop does not report what `result` raises
+        if self._running.get(handle.run_id) is handle:
+            del self._running[handle.run_id]
+        self._ended[handle.run_id] = handle
+        if len(self._ended) > RECENT_RUNS:
+            self._ended.popitem(last=False)
+
+
+def _messages(compiled: CompiledRelease, call: RunCall) -> tuple[Message, ...]:
+    """The final messages; raises `Invalid` with every fault of the input."""
+    try:
+        canonical(call.input)
+    except (ValueError, TypeError) as error:
+        raise Invalid(f"the input is not JSON: {error}", where=f"{compiled.ref} input", now="mend the input") from None
+    if not compiled.input.fits(call.input):
+        faults = compiled.input.faults(call.input)
+        what = f"the input breaks the agent's schema: {places(faults)}"
+        raise Invalid(what, where=f"{compiled.ref} input", now="mend the input", faults=faults)
+    return compiled.messages(call.input, call.history)

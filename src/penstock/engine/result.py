@@ -1,0 +1,100 @@
+"""RunResult: how a run ended. Its status is final."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from penstock.engine.failure import Failure
+from penstock.errors import PenstockError
+
+RunStatus = Literal["finished", "failed", "cancelled", "timed_out", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What a run used; `cost_usd` None = the price of a call is unknown, an error in accounting and never 0."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    model_calls: int = 0
+    tool_calls: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def steps(self) -> int:
+        """Model calls and tool calls together."""
+        return self.model_calls + self.tool_calls
+
+    def as_document(self) -> dict[str, Any]:
+        """The usage as a JSON object."""
+        return {
+            "promptTokens": self.prompt_tokens,
+            "completionTokens": self.completion_tokens,
+            "totalTokens": self.total_tokens,
+            "costUsd": self.cost_usd,
+            "modelCalls": self.model_calls,
+            "toolCalls": self.tool_calls,
+            "steps": self.steps,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The end of a run. `output` is the text, or the parsed JSON of an agent whose output schema is an object's.
+
+    `refusal` is the typed error of a rejected run, for the edge that answers the caller; it holds every fault.
+    """
+
+    run_id: str
+    session_id: str | None
+    status: RunStatus
+    output: Any
+    failure: Failure | None
+    usage: RunUsage
+    duration_ms: float
+    ttft_ms: float | None
+    agent: str
+    version: str
+    release: str
+    stage: str
+    runtime: str
+    mode: str
+    trace_id: str
+    refusal: PenstockError | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its output."""
+        return self.status == "finished"
+
+    def as_document(self) -> dict[str, Any]:
+        """The result as a JSON object with camelCase keys."""
+        return {
+            "runId": self.run_id,
+            "sessionId": self.session_id,
+            "status": self.status,
+            "output": self.output,
+            "error": self.error,
+            "usage": self.usage.as_document(),
+            "durationMs": self.duration_ms,
+            "ttftMs": self.ttft_ms,
+            "agent": self.agent,
+            "version": self.version,
+            "release": self.release,
+            "stage": self.stage,
+            "runtime": self.runtime,
+            "mode": self.mode,
+            "traceId": self.trace_id,
+        }
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why there is no output: code, what, where, now, and all faults of a refused input."""
+        if self.failure is None:
+            return None
+        faults = getattr(self.refusal, "faults", [])
+        return {**self.failure.as_document(), **({"faults": [fault.as_dict() for fault in faults]} if faults else {})}

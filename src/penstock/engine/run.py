@@ -1,0 +1,247 @@
+"""Run: one run from its start to its only terminal event. The engine's; callers hold a `RunHandle`."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from penstock.contracts.canonical import digest
+from penstock.engine.call import RunCall, new_span_id
+from penstock.engine.compiled import CompiledRelease
+from penstock.engine.event_log import EventLog, now
+from penstock.engine.failure import Failure, FailureCode, RunOver
+from penstock.engine.journal import Journal, JournalEntry, Occurrences
+from penstock.engine.meter import Meter
+from penstock.engine.result import RunResult, RunStatus
+from penstock.engine.scope import RunScope
+from penstock.engine.sink import Sink
+from penstock.errors import PenstockError
+from penstock.governance.policy import Decision
+
+_STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
+
+
+class Work(Protocol):
+    """What a run does between its start and its end: messages, runtime, output (`engine.work`)."""
+
+    async def __call__(self) -> Any:
+        """The output. Raises `RunOver` once the run was stopped."""
+        ...
+
+
+BeforeAnswer = Callable[[Any], Awaitable[None]]
+"""What must be stored before a finished run is answered, given its output; raises `PenstockError` if it cannot be."""
+
+
+class Run:
+    """The state of one run: its events, meter, scope and the failure that stopped it, if one did."""
+
+    def __init__(
+        self, call: RunCall, compiled: CompiledRelease, sink: Sink, before_answer: BeforeAnswer | None = None
+    ) -> None:
+        self.call = call
+        self.compiled = compiled
+        self.sink = sink
+        self._before_answer = before_answer
+        self.span_id = new_span_id()
+        self.log = EventLog(call, compiled, sink, self.span_id)
+        self.scope = RunScope()
+        self.meter = Meter(compiled.limits, f"{compiled.ref}, run {call.run_id}")
+        self.occurrences = Occurrences()
+        self.journal: Journal | None = None if call.mode == "live" else Journal()
+        self.failure: Failure | None = None
+        self.refusal: PenstockError | None = None
+        self.ttft_ms: float | None = None
+        self.started = time.monotonic()
+        self.started_at = now()
+        self.deadline = self.started + compiled.limits.timeout_ms / 1000
+        self._subjects = _subjects(call, compiled)
+        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._entries = 0
+
+    @property
+    def where(self) -> str:
+        """The run in words, for failures."""
+        return f"{self.compiled.ref}, run {self.call.run_id}"
+
+    def decide(self, action: str, resource: str) -> Decision:
+        """Asks the policies, and records what they said."""
+        decision = self.compiled.decider.decide(self._subjects, action, resource, self.call.effective_stage)
+        self.log.emit(
+            "policy.decided",
+            {
+                "action": action,
+                "resource": resource,
+                "allowed": decision.allowed,
+                "rule": decision.rule,
+                "policy": decision.policy,
+                "reason": decision.reason,
+            },
+        )
+        return decision
+
+    def keep(self, role: str, ref: str, body: Any) -> None:
+        """Stores a payload apart from the events, which refer to it by `ref`."""
+        self.sink.append({"kind": "payload", "runId": self.call.run_id, "ref": ref, "role": role, "body": body})
+
+    def record(self, entry: JournalEntry) -> None:
+        """Writes a call to the run's journal."""
+        self._entries += 1
+        self.keep("journal", f"journal-{self._entries}", entry.as_document())
+        if self.journal is not None:
+            self.journal.add(entry)
+
+    def check(self, failure: Failure | None) -> None:
+        """Stops the run if there is a failure; raises `RunOver` then, or when the run is over already."""
+        if failure is not None:
+            self.stop(failure)
+        if self.failure is not None or self.scope.closed:
+            raise RunOver
+
+    def stop(self, failure: Failure) -> None:
+        """Ends the run for this reason, whatever the runtime does. The first reason stays; a finished run too."""
+        if self.failure is None and not self.scope.closed:
+            self.failure = failure
+            self.scope.close()
+            if not self._ending.done():
+                self._ending.set_result(None)
+
+    def reject(self, failure: Failure, refusal: PenstockError) -> None:
+        """Refuses the run before it starts; `refusal` is what the caller gets to read."""
+        self.failure, self.refusal = failure, refusal
+        self.scope.close()
+        self.log.emit("run.rejected", {"error": failure.as_document()})
+
+    async def drive(self, work: Work | None) -> RunResult:
+        """Does the work in a task of its own, ends it in time, and returns the result once it is durable.
+
+        No work = the run was rejected.
+        """
+        output = None
+        if work is not None:
+            try:
+                output = await self._supervise(work)
+            except asyncio.CancelledError:
+                self.failure = self.failure or Failure("cancel", "the process that ran it is ending", self.where)
+                await self.scope.settle()
+        return await self._end(output)
+
+    async def _supervise(self, work: Work) -> Any:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work())
+        task.add_done_callback(self._work_done)
+        timeout = Failure("timeout", f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached", self.where)
+        timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+        try:
+            await self._ending
+        finally:
+            timer.cancel()
+            self.scope.close()
+            task.cancel()
+        if not task.done() or self.scope.busy:
+            await self.scope.settle(task)
+        if self.failure is None:
+            return self._outcome(task)
+        return None
+
+    def _work_done(self, task: "asyncio.Future[Any]") -> None:
+        if not task.cancelled():
+            task.exception()  # taken here; a run that was stopped does not ask again
+        if not self._ending.done():
+            self._ending.set_result(None)
+
+    def _outcome(self, task: "asyncio.Future[Any]") -> Any:
+        """The output of work that ended by itself; else the failure is noted."""
+        where = f"runtime {self.call.runtime}, {self.where}"
+        if task.cancelled():
+            self.failure = Failure("runtime", "the runtime cancelled itself", where)
+            return None
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if isinstance(error, PenstockError):
+            self.failure = Failure("runtime", error.what, error.where or where, error.now)
+        else:
+            self.failure = Failure("runtime", f"the runtime raised {type(error).__name__}", where)
+        return None
+
+    async def _end(self, output: Any) -> RunResult:
+        unanswerable = await self._store_before_answer(output)
+        result = self._result(output)
+        try:
+            if result.status != "rejected":
+                self._emit_end(result)
+            self.sink.append({"kind": "run", "run": self._row(result)})
+            await self.sink.commit()
+        except Exception as problem:
+            self.log.closed = True
+            self.log.end(problem)
+            raise
+        self.log.end()
+        if unanswerable is not None:
+            raise unanswerable
+        return result
+
+    async def _store_before_answer(self, output: Any) -> PenstockError | None:
+        """The problem, if what must stand before the answer does not: the run then failed, and has no answer."""
+        if self.failure is not None or self._before_answer is None:
+            return None
+        try:
+            await self._before_answer(output)
+        except PenstockError as problem:
+            self.failure = Failure("runtime", f"the session was not stored: {problem.what}", problem.where, problem.now)
+            return problem
+        return None
+
+    def _emit_end(self, result: RunResult) -> None:
+        data: dict[str, Any] = {"usage": result.usage.as_document(), "durationMs": result.duration_ms}
+        data["ttftMs"] = result.ttft_ms
+        if result.failure is None:
+            self.keep("output", "output", result.output)
+            data["output"] = {"digest": digest(result.output), "ref": "output"}
+        else:
+            data["error"] = result.failure.as_document()
+        self.log.emit(f"run.{result.status}", data)
+
+    def _result(self, output: Any) -> RunResult:
+        call, compiled, failure = self.call, self.compiled, self.failure
+        status: RunStatus = "finished" if failure is None else _STATUS.get(failure.code, "failed")
+        return RunResult(
+            run_id=call.run_id,
+            session_id=call.session_id,
+            status=status if self.refusal is None else "rejected",
+            output=output if failure is None else None,
+            failure=failure,
+            usage=self.meter.usage,
+            duration_ms=round((time.monotonic() - self.started) * 1000, 3),
+            ttft_ms=self.ttft_ms,
+            agent=compiled.name,
+            version=compiled.version,
+            release=compiled.digest,
+            stage=call.effective_stage,
+            runtime=call.runtime,
+            mode=call.mode,
+            trace_id=call.trace_id,
+            refusal=self.refusal,
+        )
+
+    def _row(self, result: RunResult) -> dict[str, Any]:
+        row = result.as_document()
+        row.pop("output")
+        return {
+            **row,
+            "team": self.compiled.team,
+            "tenant": self.call.tenant,
+            "user": self.call.user,
+            "startedAt": self.started_at,
+            "finishedAt": now(),
+        }
+
+
+def _subjects(call: RunCall, compiled: CompiledRelease) -> tuple[str, ...]:
+    subjects = [f"agent:{compiled.name}", f"team:{compiled.team}"]
+    if call.tenant is not None:
+        subjects.append(f"tenant:{call.tenant}")
+    if call.user is not None:
+        subjects.append(f"user:{call.user}")
+    return tuple(subjects)

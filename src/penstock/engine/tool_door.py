@@ -1,0 +1,225 @@
+"""The tool door: the only way of a run to a tool. Arguments, policy, limits, mode, journal, events, result."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import orjson
+
+from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.engine.call import new_span_id
+from penstock.engine.compiled import CompiledTool, tool_request
+from penstock.engine.event_log import now
+from penstock.engine.failure import Failure, RunOver
+from penstock.engine.journal import MAIN_SCOPE, JournalEntry
+from penstock.engine.model_door import replay_miss
+from penstock.engine.run import Run
+from penstock.engine.scope import CallOverdue, CallVanished
+from penstock.engine.shape import places
+from penstock.errors import Fault
+from penstock.pal import ToolAnswer, ToolFailed, ToolInvocation, ToolRequest, ToolRunner
+
+Source = Literal["tool", "fixture", "example", "journal"]
+
+
+class _Refusal(Exception):
+    """No result: `code` and `fact` are for events, `text` is what the model reads."""
+
+    def __init__(self, code: str, fact: str, text: str | None = None) -> None:
+        super().__init__(fact)
+        self.code, self.fact, self.text = code, fact, text or fact
+
+
+class ToolDoor:
+    """Runs the tools of one run's release."""
+
+    def __init__(self, run: Run, runner: ToolRunner) -> None:
+        self._run = run
+        self._runner = runner
+        self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
+
+    async def call(self, request: ToolRequest) -> ToolAnswer:
+        """Runs the call. Whatever goes wrong with it is an answer that the model can act on."""
+        run = self._run
+        run.check(run.meter.tool_call())
+        spans = (new_span_id(), run.span_id)
+        facts: dict[str, Any] = {"tool": request.name, "version": None, "callId": request.id}
+        before = time.monotonic()
+        try:
+            tool, arguments = self._admitted(request, facts)
+            content = await self._result(tool, arguments, request, facts, spans)
+        except _Refusal as refusal:
+            facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
+            run.log.emit("tool.failed", {**facts, "code": refusal.code, "what": refusal.fact}, *spans)
+            return ToolAnswer(request.id, request.name, refusal.text, ok=False)
+        facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
+        facts["resultDigest"] = digest_bytes(content.encode())
+        run.log.emit("tool.finished", facts, *spans)
+        return ToolAnswer(request.id, request.name, content, ok=True)
+
+    def _admitted(self, request: ToolRequest, facts: dict[str, Any]) -> tuple[CompiledTool, dict[str, Any]]:
+        """The tool and its checked arguments, if the policies allow the call."""
+        tool = self._run.compiled.tools.get(request.name)
+        if tool is None:
+            known = ", ".join(self._run.compiled.tools) or "none"
+            raise _Refusal("unknown-tool", f"there is no tool {request.name!r}; tools are: {known}")
+        facts["version"] = tool.version
+        arguments = _parsed(request.arguments)
+        if arguments is None:
+            raise _Refusal("arguments", "the arguments are no JSON object", "Error: the arguments are no JSON object.")
+        if not tool.input.fits(arguments):
+            faults = tool.input.faults(arguments)
+            raise _Refusal(
+                "arguments", f"the arguments have {places(faults)}", _said("Error: the arguments are wrong", faults)
+            )
+        decision = self._run.decide("tool.call", f"tools/{tool.name}")
+        if not decision.allowed:
+            reason = f": {decision.reason}" if decision.reason else ""
+            raise _Refusal("policy", f"the call is denied by {decision.policy or 'default'}{reason}")
+        return tool, arguments
+
+    async def _result(
+        self,
+        tool: CompiledTool,
+        arguments: dict[str, Any],
+        request: ToolRequest,
+        facts: dict[str, Any],
+        spans: tuple[str, str],
+    ) -> str:
+        """The checked result as canonical JSON, journalled; a failure is journalled as well."""
+        run = self._run
+        canonical_request = tool_request(tool, arguments)
+        digest = digest_bytes(canonical(canonical_request))
+        n = run.occurrences.next(MAIN_SCOPE, digest)
+        facts.update(digest=digest, n=n, argumentsDigest=digest_bytes(canonical(arguments)))
+        facts["sideEffects"] = tool.spec.side_effects
+        run.log.emit("tool.started", dict(facts), *spans)
+        response: dict[str, Any]
+        try:
+            result, facts["source"] = await self._obtain(tool, arguments, request.id, digest, n)
+            content = _checked(tool, result)
+            response = {"result": result}
+        except _Refusal as refusal:
+            response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
+            run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+            raise
+        run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+        return content
+
+    async def _obtain(
+        self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, digest: str, n: int
+    ) -> tuple[Any, Source]:
+        mode = self._run.call.mode
+        if mode == "replay":
+            return await self._replayed(digest, n), "journal"
+        if mode == "dry":
+            return self._example(tool, arguments), "example"
+        if mode == "eval" and tool.spec.side_effects == "write":
+            return self._fixture(tool, arguments)
+        return await self._called(tool, arguments, call_id), "tool"
+
+    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str) -> Any:
+        run = self._run
+        key = f"{run.call.run_id}/{call_id}"
+        if tool.spec.side_effects == "write":
+            await self._intend(tool, call_id, key)
+        timeout_s = tool.spec.timeout_ms / 1000
+        deadline = min(time.monotonic() + timeout_s, run.deadline)
+        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments)
+        overdue = f"{tool.component.ref} did not answer within {tool.spec.timeout_ms} ms"
+        try:
+            return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)
+        except (CallOverdue, TimeoutError):
+            raise _Refusal("timeout", overdue) from None
+        except CallVanished:
+            raise _Refusal("failed", f"{tool.component.ref} cancelled itself") from None
+        except ToolFailed as error:
+            if time.monotonic() >= deadline:
+                raise _Refusal("timeout", overdue) from None
+            raise _Refusal("failed", f"{tool.component.ref} failed", f"Error: {error.what}") from None
+        except (RunOver, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            fact = f"{tool.component.ref} raised {type(error).__name__}"
+            raise _Refusal("failed", fact, f"Error: {fact}: {error}") from error
+
+    async def _intend(self, tool: CompiledTool, call_id: str, key: str) -> None:
+        """Makes the intent of a writing call durable before the call."""
+        run = self._run
+        run.sink.append(
+            {
+                "kind": "intent",
+                "runId": run.call.run_id,
+                "callId": call_id,
+                "idempotencyKey": key,
+                "tool": tool.component.ref,
+                "at": now(),
+            }
+        )
+        await run.sink.commit()
+        run.check(None)
+
+    async def _replayed(self, digest: str, n: int) -> Any:
+        run = self._run
+        entry = run.call.journal.find(MAIN_SCOPE, digest, n) if run.call.journal is not None else None
+        if entry is None:
+            run.check(replay_miss("tool", run, digest, n))
+            raise RunOver
+        await asyncio.sleep(0)
+        if "error" in entry.response:
+            error = entry.response["error"]
+            raise _Refusal(error["code"], error["what"], error["text"])
+        return entry.response["result"]
+
+    def _example(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        result = tool.examples.get(canonical(arguments))
+        if result is None:
+            raise _Refusal("example-missing", f"a dry run calls no tool, and {tool.component.ref} has no such example")
+        return result
+
+    def _fixture(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Source]:
+        results = self._fixtures.get(tool.name)
+        if results:
+            return results.popleft(), "fixture"
+        result = tool.examples.get(canonical(arguments))
+        if result is None:
+            self._run.check(
+                Failure(
+                    "fixture-missing",
+                    f"{tool.component.ref} writes, and neither the case's fixtures nor its examples have a result",
+                    self._run.where,
+                    f"add fixtures.{tool.name} to the case, or an example to the tool",
+                )
+            )
+            raise RunOver
+        return result, "example"
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """The arguments; None if they are no JSON object. Models send nothing at all for no arguments."""
+    if not text.strip():
+        return {}
+    try:
+        arguments = orjson.loads(text)
+        canonical(arguments)
+    except (ValueError, TypeError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _checked(tool: CompiledTool, result: Any) -> str:
+    """The result as canonical JSON, if it fits the tool's output schema."""
+    if not tool.output.fits(result):
+        faults = tool.output.faults(result)
+        fact = f"the result of {tool.component.ref} breaks its schema: {places(faults)}"
+        raise _Refusal("result", fact, f"Error: {fact}")
+    try:
+        return canonical(result).decode()
+    except (ValueError, TypeError) as error:
+        raise _Refusal("result", f"the result of {tool.component.ref} is no JSON: {error}") from None
+
+
+def _said(head: str, faults: list[Fault]) -> str:
+    return "\n".join([f"{head}:", *(f"- {fault.pointer or '/'}: {fault.what}" for fault in faults)])

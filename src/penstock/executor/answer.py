@@ -1,0 +1,38 @@
+"""Answers as bytes: JSON by orjson, without a response model between the engine and the wire."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Send
+
+from penstock.executor.problems import Problem
+
+
+class JsonAnswer(Response):
+    """A JSON document as orjson writes it."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The document's bytes."""
+        return orjson.dumps(content)
+
+
+async def send_json(send: Send, document: Any, *, close: bool = False) -> None:
+    """Sends a 200 with `document`; `close` ends the connection after it."""
+    headers = [(b"content-type", b"application/json")]
+    if close:
+        headers.append((b"connection", b"close"))
+    await _send(send, 200, headers, orjson.dumps(document))
+
+
+async def send_problem(send: Send, problem: Problem) -> None:
+    """Sends a problem."""
+    await _send(send, problem.status, problem.headers(), orjson.dumps(problem.as_document()))
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,69 @@
+"""The app: FastAPI for everything but the run route, which is plain ASGI before all others."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from penstock import __version__
+from penstock.errors import Fault, Invalid, PenstockError
+from penstock.executor.executor import Executor
+from penstock.executor.loopback import LoopbackOnly
+from penstock.executor.openapi import describe
+from penstock.executor.problems import Problem, internal, problem_of
+from penstock.executor.record_routes import record_routes
+from penstock.executor.run_route import RunRoute
+from penstock.executor.run_routes import run_routes
+from penstock.executor.state_routes import state_routes
+
+LOG = logging.getLogger("penstock.executor")
+RUN_PATH = "/v1/agents/{agent}/runs"
+_HTTP_SLUGS = {404: "not-found", 405: "method-not-allowed"}
+
+
+def build_app(executor: Executor) -> ASGIApp:
+    """The executor's whole HTTP interface; documentation pages are left out, they would load scripts from elsewhere."""
+    app = FastAPI(title="Penstock executor", version=__version__, docs_url=None, redoc_url=None)
+    app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
+    for router in (run_routes(executor), state_routes(executor), record_routes(executor)):
+        app.include_router(router)
+    app.add_exception_handler(PenstockError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(Exception, _broken)
+    describe(app, RUN_PATH)
+    return LoopbackOnly(app)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, PenstockError)
+    return problem_of(error).response()
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [_fault(fault) for fault in error.errors()]
+    what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+    return problem_of(Invalid(what, where="request", now="mend them all", faults=faults)).response()
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    slug = _HTTP_SLUGS.get(error.status_code, "error")
+    what = f"{request.method} {request.url.path}: {error.detail}"
+    return Problem(error.status_code, slug, what, now="/openapi.json lists every route").response()
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    LOG.error("%s %s", request.method, request.url.path, exc_info=error)
+    return internal().response()
+
+
+def _fault(fault: dict[str, Any]) -> Fault:
+    place, *pointer = [str(part) for part in fault["loc"]]
+    return Fault(place, 0, 0, ".".join(pointer), str(fault["msg"]))

@@ -1,0 +1,221 @@
+"""Executor: one process that runs what the routing table says, from its start to its drained end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+from penstock.engine.assembly import EngineParts, assemble
+from penstock.engine.call import new_run_id
+from penstock.engine.dispatch import Dispatcher
+from penstock.engine.engine import Engine, RunHandle
+from penstock.engine.router import RuntimeRouter
+from penstock.errors import PenstockError, Unavailable
+from penstock.executor.database_link import DatabaseLink
+from penstock.executor.declarations import read_declarations
+from penstock.executor.order import Identity, RunOrder
+from penstock.executor.run_reader import RunReader
+from penstock.pal import ModelProvider
+from penstock.routing import Caller, RoutingTable
+from penstock.routing.watch import TableWatch
+from penstock.settings import Settings
+from penstock.store.objects import open_objects
+from penstock.store.releases import ReleaseStore
+from penstock.store.sessions import SessionStore
+from penstock.store.spool import Spool
+from penstock.tools.runner import PythonToolRunner
+
+LOG = logging.getLogger("penstock.executor")
+CANCELLED_S = 5.0
+
+
+class Executor:
+    """What the routes ask. An asynchronous context: inside it the executor works, after it nothing is left running.
+
+    `provider` replaces the model library, for tests and benchmarks.
+    """
+
+    def __init__(self, settings: Settings, *, provider: ModelProvider | None = None) -> None:
+        self.settings = settings
+        self.is_draining = False
+        self.reports = ReleaseStore(open_objects(settings.releases))
+        self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms)
+        self.parts: EngineParts
+        self.database: DatabaseLink
+        self.runs: RunReader
+        self._provider = provider
+        self._dispatcher: Dispatcher
+        self._library = _ModelLibrary(needed=provider is None)
+        self._flying = 0
+        self._landed = asyncio.Event()
+        self._landed.set()
+
+    async def __aenter__(self) -> "Executor":
+        """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
+        settings = self.settings
+        self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
+        assert self.parts.spool is not None
+        self._dispatcher = Dispatcher(
+            self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
+        )
+        self.database = DatabaseLink(settings.database, settings.spool, self.parts.spool, self._sessions_are)
+        self.runs = RunReader(self.parts.engine, self.database)
+        try:
+            await asyncio.to_thread(self.database.open)
+        except PenstockError:
+            await self.parts.close()
+            raise
+        await asyncio.to_thread(self.watch.start)
+        self._library.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commits the spool and brings it into the database, if it can be reached."""
+        await asyncio.to_thread(self.watch.close)
+        await self.parts.close()
+        await asyncio.to_thread(self.database.close)
+
+    @contextlib.contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Marks a request that a shutdown waits for."""
+        self._flying += 1
+        self._landed.clear()
+        try:
+            yield
+        finally:
+            self._flying -= 1
+            if not self._flying:
+                self._landed.set()
+
+    async def ready_for_models(self) -> None:
+        """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
+        await asyncio.to_thread(self._library.wait)
+
+    async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
+        """Starts a run; raises whatever stands against it."""
+        caller = Caller(
+            identity.tenant,
+            identity.user,
+            order.session_id,
+            new_run_id(),
+            order.version,
+            order.stage or identity.stage,
+        )
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no new run from now on; waits for those in flight, then cancels what is left."""
+        self.is_draining = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._landed.wait()
+            return
+        except TimeoutError:
+            cancelled = await self.parts.engine.drain(0)
+            LOG.warning("%d runs were cancelled after %g s of draining", cancelled, timeout_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CANCELLED_S):
+                await self._landed.wait()
+
+    @property
+    def table(self) -> RoutingTable:
+        """The table in force; raises `Unavailable` while there is none."""
+        current = self.watch.current
+        if current is None:
+            problem = self.watch.problem
+            because = f": {problem.what}" if problem is not None else ""
+            raise Unavailable(
+                f"there is no routing table yet{because}",
+                where=self.reports.url,
+                now=(problem.now if problem is not None else "") or "`agentctl promote` makes the first",
+            )
+        return current
+
+    def state(self) -> dict[str, Any]:
+        """Readiness and everything that a person asks first; `ready` only if `reasons` is empty."""
+        current = self.watch.current
+        reasons = list(self._unready())
+        return {
+            "ready": not reasons,
+            "reasons": reasons,
+            "unsigned": True,
+            "generation": current.generation if current is not None else None,
+            "liveGeneration": current.generation if current is not None else None,
+            "lineage": current.record.lineage if current is not None else None,
+            "ageS": self.watch.age_s,
+            "problem": _told(self.watch.problem),
+            "database": _told(self.database.problem),
+        }
+
+    def _unready(self) -> Iterator[str]:
+        if self.is_draining:
+            yield "shutting down"
+        current = self.watch.current
+        if current is None:
+            problem = self.watch.problem
+            yield f"no routing table with all its releases yet{f': {problem.what}' if problem else ''}"
+        elif current.record.agents:
+            yield from self._library.reasons()
+
+    def _table(self) -> RoutingTable | None:
+        return self.watch.current
+
+    def _sessions_are(self, sessions: SessionStore) -> None:
+        self._dispatcher.sessions = sessions
+
+
+class _ModelLibrary:
+    """LiteLLM, loaded in a thread: it takes seconds, and the first run must not pay for it."""
+
+    def __init__(self, *, needed: bool) -> None:
+        self._needed = needed
+        self._problem: str | None = "the model library is loading" if needed else None
+        self._thread = threading.Thread(target=self._load, name="penstock-litellm", daemon=True)
+
+    def start(self) -> None:
+        """Begins to load it, if it is needed."""
+        if self._needed:
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Returns once the load has ended."""
+        if self._needed:
+            self._thread.join()
+
+    def reasons(self) -> Iterator[str]:
+        """Why a model cannot be asked yet."""
+        if self._problem is not None:
+            yield self._problem
+
+    def _load(self) -> None:
+        from penstock.llm.load import load
+
+        begun = time.monotonic()
+        try:
+            load()
+        except PenstockError as error:
+            self._problem = f"the model library cannot be loaded: {error.what}"
+            LOG.error("%s", error)
+            return
+        self._problem = None
+        LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
+
+
+def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+    declarations = read_declarations(settings.root)
+    if provider is None:
+        return assemble(settings, declarations, blob)
+    tools = PythonToolRunner(settings.cache, blob, os.environ)
+    spool = Spool(settings.spool)
+    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
+
+
+def _told(problem: PenstockError | None) -> dict[str, Any] | None:
+    return problem.as_dict() if problem is not None else None

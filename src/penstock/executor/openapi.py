@@ -1,0 +1,125 @@
+"""What /openapi.json says of the routes that FastAPI cannot see: the start of a run, and the problems of all."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from penstock.executor.order import MODES, STAGES
+from penstock.executor.problems import MEDIA_TYPE
+
+_STRING: dict[str, Any] = {"type": "string"}
+_NULLABLE: dict[str, Any] = {"type": ["string", "null"]}
+_NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "what", "where", "now"],
+    "properties": {
+        "type": {"type": "string", "description": "urn:penstock:problem:..., stable."},
+        "title": _STRING,
+        "status": {"type": "integer"},
+        "detail": _STRING,
+        "what": _STRING,
+        "where": _STRING,
+        "now": {"type": "string", "description": "What to do now."},
+        "faults": {"type": "array", "items": {"type": "object"}},
+        "runId": _STRING,
+        "runStatus": _STRING,
+    },
+}
+ORDER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["input"],
+    "additionalProperties": False,
+    "properties": {
+        "input": {"description": "What the agent's input schema says."},
+        "sessionId": {"type": "string", "description": "Runs of one session stay on one release."},
+        "version": {"type": "string", "description": "Exactly this version, wherever it stands."},
+        "stage": {"enum": [*STAGES], "description": "Exactly this stage; never pins a session."},
+        "mode": {"enum": [*MODES], "default": "live"},
+    },
+}
+RESULT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "runId": _STRING,
+        "sessionId": _NULLABLE,
+        "status": {"enum": ["running", "finished", "failed", "cancelled", "timed_out", "rejected"]},
+        "output": {},
+        "error": {"type": ["object", "null"], "description": "code, what, where, now."},
+        "usage": {
+            "type": "object",
+            "properties": {
+                "promptTokens": {"type": "integer"},
+                "completionTokens": {"type": "integer"},
+                "totalTokens": {"type": "integer"},
+                "costUsd": {**_NUMBER, "description": "null = the price is unknown."},
+                "modelCalls": {"type": "integer"},
+                "toolCalls": {"type": "integer"},
+                "steps": {"type": "integer"},
+            },
+        },
+        "durationMs": _NUMBER,
+        "ttftMs": _NUMBER,
+        **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "No, and why.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
+    "5XX": {
+        "description": "No, and why.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
+}
+
+
+def describe(app: FastAPI, run_path: str) -> None:
+    """Makes the app's OpenAPI document complete."""
+    without = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = without()
+            document["paths"] = {run_path: {"post": _run_operation()}, **document["paths"]}
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas |= {"Problem": PROBLEM_SCHEMA, "RunOrder": ORDER_SCHEMA, "RunResult": RESULT_SCHEMA}
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+
+
+def _run_operation() -> dict[str, Any]:
+    def header(name: str, description: str) -> dict[str, Any]:
+        return {"name": name, "in": "header", "required": False, "schema": _STRING, "description": description}
+
+    return {
+        "tags": ["runs"],
+        "operationId": "start_run",
+        "summary": "Starts a run and answers with its result, or with its events as they come",
+        "description": "A client that closes the connection cancels the run.",
+        "parameters": [
+            {"name": "agent", "in": "path", "required": True, "schema": _STRING},
+            {"name": "stream", "in": "query", "required": False, "schema": {"type": "boolean", "default": False}},
+            header("X-Penstock-Tenant", "Whose run it is."),
+            header("X-Penstock-User", "The person behind the request."),
+            header("X-Penstock-Stage", "The same as `stage` in the body."),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RunOrder"}}},
+        },
+        "responses": {
+            "200": {
+                "description": "The run finished; with stream=true: its events.",
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/RunResult"}},
+                    "text/event-stream": {"schema": _STRING},
+                },
+            },
+            **PROBLEMS,
+        },
+    }

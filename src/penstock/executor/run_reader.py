@@ -1,0 +1,99 @@
+"""Runs as their own tenant may see them: from memory while they are recent, then from the database."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from penstock.engine.engine import Engine, RunHandle
+from penstock.errors import Conflict, NotFound
+from penstock.executor.database_link import DatabaseLink
+
+Event = dict[str, Any]
+RUNNING = "running"
+
+
+class RunReader:
+    """Looks runs up. What is another tenant's does not exist: `NotFound`."""
+
+    def __init__(self, engine: Engine, link: DatabaseLink) -> None:
+        self._engine = engine
+        self._link = link
+
+    async def document(self, run_id: str, tenant: str | None) -> dict[str, Any]:
+        """The run's result, or what is known while it runs; raises `NotFound`, or `Unavailable` without database."""
+        handle = self._recent(run_id, tenant)
+        if handle is None:
+            return await run_in_threadpool(self._stored, run_id, tenant)
+        if handle.is_done:
+            return (await handle.result()).as_document()
+        call = handle.call
+        return {
+            "runId": run_id,
+            "sessionId": call.session_id,
+            "status": RUNNING,
+            "agent": call.release.name,
+            "version": call.release.version,
+            "stage": call.effective_stage,
+            "runtime": call.runtime,
+            "mode": call.mode,
+            "traceId": call.trace_id,
+            "events": len(handle.past_events),
+        }
+
+    async def events(self, run_id: str, tenant: str | None, after_seq: int) -> AsyncIterator[Event]:
+        """The events after `after_seq`: to the terminal one of a recent run, else those that are stored."""
+        handle = self._recent(run_id, tenant)
+        if handle is not None:
+            return handle.events(after_seq)
+        return _each(await run_in_threadpool(self._stored_events, run_id, tenant, after_seq))
+
+    async def cancel(self, run_id: str, tenant: str | None) -> None:
+        """Cancels a run of this executor; raises `Conflict` when it has ended already, `NotFound`."""
+        handle = self._recent(run_id, tenant)
+        if handle is None:
+            stored = await run_in_threadpool(self._stored, run_id, tenant)
+            if stored["status"] == RUNNING:
+                raise Conflict("the run is not one of this executor", where=f"run {run_id}", now="ask the one it is on")
+        elif handle.cancel("by request"):
+            return
+        raise Conflict("the run has ended already", where=f"run {run_id}", now=f"GET /v1/runs/{run_id} says how")
+
+    def _recent(self, run_id: str, tenant: str | None) -> RunHandle | None:
+        handle = self._engine.recent(run_id)
+        if handle is not None and handle.call.tenant != tenant:
+            raise _unknown(run_id)
+        return handle
+
+    def _stored(self, run_id: str, tenant: str | None) -> dict[str, Any]:
+        runs = self._link.runs
+        row = runs.run(run_id)
+        if row is None:
+            return _unfinished(self._stored_events(run_id, tenant, 0))
+        if row.get("tenant") != tenant:
+            raise _unknown(run_id)
+        outputs = [payload.body for payload in runs.payloads(run_id) if payload.role == "output"]
+        return {**row, "output": outputs[0] if outputs else None}
+
+    def _stored_events(self, run_id: str, tenant: str | None, after_seq: int) -> list[Event]:
+        events = self._link.runs.events(run_id)
+        if not events or events[0].get("tenant") != tenant:
+            raise _unknown(run_id)
+        return [event for event in events if event["seq"] > after_seq]
+
+
+async def _each(events: list[Event]) -> AsyncIterator[Event]:
+    for event in events:
+        yield event
+
+
+def _unfinished(events: list[Event]) -> dict[str, Any]:
+    """What the events tell of a run that another executor has, or that ended with its process."""
+    first, last = events[0], events[-1]
+    kept = ("runId", "sessionId", "agent", "version", "release", "stage", "runtime", "mode", "traceId", "tenant")
+    told = {name: first.get(name) for name in kept}
+    return {**told, "status": RUNNING, "startedAt": first["time"], "lastEventAt": last["time"], "events": len(events)}
+
+
+def _unknown(run_id: str) -> NotFound:
+    return NotFound("there is no such run", where=f"run {run_id}", now="check the id and X-Penstock-Tenant")

@@ -1,0 +1,94 @@
+"""`POST /v1/agents/{agent}/runs`: the one route that is paid for by every run, so plain ASGI and nothing between."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.types import Receive, Scope, Send
+
+from penstock.engine.engine import RunHandle
+from penstock.errors import PenstockError
+from penstock.executor.answer import send_json, send_problem
+from penstock.executor.body import ClientGone, read_body
+from penstock.executor.executor import Executor
+from penstock.executor.order import read_identity, read_order
+from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
+from penstock.executor.sse import EventStream
+
+LOG = logging.getLogger("penstock.executor")
+CLIENT_GONE = "the client closed the connection"
+_TRUE = frozenset({b"stream=true", b"stream=1"})
+
+
+class RunRoute:
+    """Starts a run and answers with its result, or with its events as they come (`?stream=true`).
+
+    A client that goes away cancels its run.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        with self._executor.in_flight():
+            try:
+                handle = await self._start(scope, receive)
+            except ClientGone:
+                return
+            except PenstockError as error:
+                await send_problem(send, problem_of(error))
+                return
+            except Exception:
+                LOG.exception("a run could not be started")
+                await send_problem(send, internal())
+                return
+            if _wants_stream(scope):
+                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events())
+            else:
+                await self._answer(handle, receive, send)
+
+    async def _start(self, scope: Scope, receive: Receive) -> RunHandle:
+        if self._executor.is_draining:
+            raise Refusal(draining())
+        headers = scope["headers"]
+        identity = read_identity(headers)
+        order = read_order(await read_body(receive, headers))
+        return await self._executor.submit(scope["path_params"]["agent"], identity, order, _wants_stream(scope))
+
+    async def _answer(self, handle: RunHandle, receive: Receive, send: Send) -> None:
+        async with _cancelled_with_client(handle, receive):
+            try:
+                result = await handle.result()
+            except PenstockError as error:
+                await send_problem(send, problem_of(error))
+                return
+        document = result.as_document()
+        if result.status == "finished":
+            await send_json(send, document, close=self._executor.is_draining)
+        else:
+            await send_problem(send, problem_of_run(document))
+
+
+@contextlib.asynccontextmanager
+async def _cancelled_with_client(handle: RunHandle, receive: Receive) -> AsyncIterator[None]:
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        _cancel(handle)
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def _cancel(handle: RunHandle) -> None:
+    handle.cancel(CLIENT_GONE)
+
+
+def _wants_stream(scope: Scope) -> bool:
+    query: bytes = scope["query_string"]
+    return bool(query) and not _TRUE.isdisjoint(query.split(b"&"))

@@ -1,0 +1,74 @@
+"""Server-sent events: RunEvents as frames, with keep-alives, until the run's terminal event."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Send
+
+KEEP_ALIVE_S = 15.0
+STALLED_S = 30.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def frame(event: Mapping[str, Any]) -> bytes:
+    """One event; its `seq` is the id that a client resumes from. What has no seq (token.delta) has no id."""
+    data = orjson.dumps(event)
+    seq = event.get("seq")
+    return b"data: %b\n\n" % data if seq is None else b"id: %d\ndata: %b\n\n" % (seq, data)
+
+
+class EventStream:
+    """One client's stream of one run.
+
+    `gone` is called when the client closes the connection or does not read for 30 seconds, and ends the stream.
+    """
+
+    def __init__(self, receive: Receive, send: Send, gone: Callable[[], None] | None = None) -> None:
+        self._receive = receive
+        self._send = send
+        self._gone = gone
+        self._last_sent = 0.0
+
+    async def run(self, events: AsyncIterator[Mapping[str, Any]], headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Sends all events; returns after the last one, or as soon as the client is gone."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
+        forward = asyncio.ensure_future(self._forward(events))
+        watch = asyncio.ensure_future(self._watch())
+        try:
+            await asyncio.wait({forward, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if forward.done() and not isinstance(forward.exception(), TimeoutError):
+                forward.result()
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif self._gone is not None:
+                self._gone()
+        finally:
+            for task in (forward, watch):
+                task.cancel()
+            await asyncio.gather(forward, watch, return_exceptions=True)
+
+    async def _forward(self, events: AsyncIterator[Mapping[str, Any]]) -> None:
+        async for event in events:
+            await self._write(frame(event))
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    return
+            except TimeoutError:
+                if time.monotonic() - self._last_sent >= KEEP_ALIVE_S:
+                    await self._write(b": keep-alive\n\n")
+
+    async def _write(self, data: bytes) -> None:
+        async with asyncio.timeout(STALLED_S):
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._last_sent = time.monotonic()

@@ -1,0 +1,75 @@
+"""What went wrong at a provider, told in the platform's own words.
+
+A provider's words may quote the prompt or a key, and an error ends up in events: so none of them is carried on, but
+for its machine-readable code.
+"""
+
+import re
+from typing import Any
+
+from penstock.errors import PenstockError
+from penstock.pal import ModelCall, ModelFailed
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{2,59}")
+_REASONS: dict[int, tuple[str, str]] = {
+    400: ("refused the request as malformed", "check the model's spec.parameters"),
+    401: ("refused the key", "check the secret that the model's apiKey names"),
+    403: ("denies access to the model", "check what the key may use"),
+    404: ("does not know the model", "check the model's spec.model and apiBase"),
+    408: ("took too long", "try again later, or raise limits.timeoutMs"),
+    413: ("refused the request as too large", "shorten the input"),
+    422: ("refused the request as malformed", "check the model's spec.parameters"),
+    429: ("refuses more calls for now (rate limit or quota)", "try again later"),
+}
+_TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
+
+
+def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> PenstockError:
+    """The error to raise for what LiteLLM raised; errors of the platform stay as they are."""
+    if isinstance(error, PenstockError):
+        return error
+    kind = type(error).__name__
+    status = getattr(error, "status_code", None)
+    if kind == "APIConnectionError":
+        return _connection_failed(error, call)
+    if not isinstance(status, int):
+        return garbled(call, f"an answer that cannot be read ({kind})")
+    reason, now = _REASONS.get(status, (f"answered with status {status}", "try again later"))
+    code = _code(error, hidden)
+    told = f"the provider {reason}: {status}{f', {code}' if code else ''} ({kind})"
+    retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
+    return ModelFailed(told, where=place(call), now=now, retryable=retryable)
+
+
+def timed_out(call: ModelCall) -> ModelFailed:
+    """The error for a provider that did not answer within the call's time."""
+    told = f"the provider did not answer within {call.timeout_s:g} s"
+    return ModelFailed(told, where=place(call), now="try again later, or raise limits.timeoutMs", retryable=True)
+
+
+def garbled(call: ModelCall, what: str) -> ModelFailed:
+    """The error for an answer that breaks the chat protocol; `what` holds nothing of the answer itself."""
+    told = f"the provider gave {what}"
+    return ModelFailed(told, where=place(call), now="check the provider behind the model's apiBase")
+
+
+def place(call: ModelCall) -> str:
+    """The model by its reference and LiteLLM's name."""
+    return f"{call.ref} ({call.model})"
+
+
+def _connection_failed(error: Exception, call: ModelCall) -> ModelFailed:
+    """LiteLLM calls every fault outside its table a connection error; what caused it tells them apart."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ValueError | KeyError | TypeError | AttributeError | ImportError):
+        return garbled(call, f"an answer that cannot be read ({type(cause).__name__})")
+    told = "the connection to the provider failed"
+    return ModelFailed(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
+
+
+def _code(error: Any, hidden: tuple[str, ...]) -> str:
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    given = inner.get("code") or inner.get("type") if isinstance(inner, dict) else getattr(error, "code", None)
+    is_safe = isinstance(given, str) and _CODE.fullmatch(given) and not any(value in given for value in hidden)
+    return str(given) if is_safe else ""

@@ -1,0 +1,61 @@
+"""The Dagster definitions of one project, built from its own files; nothing is read at import."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from penstock.gates.context import STAGES
+from penstock.orchestration.evidence_assets import evidence_asset, release
+from penstock.orchestration.jobs import RELEASE_JOBS
+from penstock.orchestration.release_path import ReleasePath
+from penstock.orchestration.route_assets import BOARD, route_asset
+from penstock.orchestration.sensors import base_branch
+from penstock.registry.load import load_registry
+from penstock.registry.source import TreeSource
+from penstock.release.situation import require_pipeline
+from penstock.settings import load_settings
+
+
+def build_definitions(start: Path | None = None) -> dg.Definitions:
+    """Assets, checks, jobs and the sensor of the project at or above `start` (default: the current folder).
+
+    Only gates that `pipelines/release.yaml` names are checks: after a change of that file the location is reloaded.
+    """
+    settings = load_settings(start)
+    registry = load_registry(TreeSource(settings.root))
+    stages = require_pipeline(registry).spec.stages
+    gates = {stage: [use.gate for use in getattr(stages, stage).gates] for stage in STAGES}
+    return dg.Definitions(
+        assets=[
+            release,
+            *(evidence_asset(stage, gates[stage]) for stage in STAGES),
+            *(route_asset(stage) for stage in STAGES),
+            *environments(registry.agents()),
+        ],
+        jobs=RELEASE_JOBS,
+        sensors=[base_branch],
+        resources={"path": ReleasePath(root=str(settings.root))},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The project around the current folder, for `dagster -m penstock.orchestration.definitions`."""
+    return build_definitions()
+
+
+def environments(agents: list[str]) -> list[dg.AssetSpec]:
+    """What each environment serves, as assets that Penstock moves and Dagster watches; and the board of all."""
+    specs: list[Any] = [
+        dg.AssetSpec(
+            ["env", stage, agent],
+            group_name=f"environments/{stage}",
+            description=f"The version of {agent} that {stage} serves; its events are the deployment history.",
+            kinds={"penstock"},
+        )
+        for stage in STAGES
+        for agent in agents
+    ]
+    return [*specs, dg.AssetSpec(BOARD, group_name="release_path", description="Who stands where, all agents.")]

@@ -1,0 +1,113 @@
+"""Evidence before each stage as an asset, each gate as one of its checks.
+
+The checks show; the authority is the stored evidence, which the route reads again.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from penstock.contracts.policy import Stage
+from penstock.gates.evidence import EvidenceView, StandingGate
+from penstock.orchestration.partitions import RELEASES, parse_key
+from penstock.orchestration.release_path import ReleasePath, require_view
+from penstock.registry.resolve import resolve
+from penstock.release.entries import store_release
+
+
+@dg.asset(
+    partitions_def=RELEASES,
+    group_name="release_path",
+    kinds={"git"},
+    description="One version of an agent with everything that it pins, by digest.",
+)
+def release(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Resolves the version at the base branch's head; with `driver = dagster` it is put into the release store."""
+    agent, version = parse_key(context.partition_key)
+    workspace = path.workspace()
+    resolved = resolve(workspace.registry(workspace.base_head()), agent, version, allow_retired=True)
+    if workspace.settings.driver == "dagster":
+        store_release(workspace, resolved)
+    parts = [resolved.release.agent, resolved.release.prompt, *resolved.release.tools]
+    parts += [*resolved.release.policies, *resolved.release.models]
+    rows = [dg.TableRecord({"document": part.ref, "digest": part.digest}) for part in parts]
+    return dg.MaterializeResult(
+        metadata={
+            "digest": resolved.release.digest,
+            "documents": len(parts),
+            "closure": dg.MetadataValue.table(rows),
+            "commit": workspace.base_head(),
+        }
+    )
+
+
+def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
+    """The evidence before `stage`, with a blocking check for each gate that the pipeline names there."""
+    name = f"{stage}_evidence"
+    with warnings.catch_warnings():  # partitioned checks are a preview of Dagster's; a test runs them
+        warnings.simplefilter("ignore")
+        specs = [
+            dg.AssetCheckSpec(
+                check_name(gate), asset=name, blocking=True, partitions_def=RELEASES, description=f"Gate {gate}."
+            )
+            for gate in gates
+        ]
+
+    @dg.asset(
+        name=name,
+        partitions_def=RELEASES,
+        deps=[release],
+        check_specs=specs,
+        group_name="release_path",
+        kinds={"python"},
+        description=f"What the gates before {stage} found of one release: what an approval binds to.",
+    )
+    def evidence(context: dg.AssetExecutionContext, path: ReleasePath) -> Iterator[Any]:
+        agent, version = parse_key(context.partition_key)
+        view = require_view(path.planned(path.workspace(), agent, version, stage))
+        yield dg.MaterializeResult(metadata=evidence_metadata(view))
+        for gate in view.gates:
+            if gate.stage == stage:
+                yield check_result(gate, name)
+
+    return evidence
+
+
+def check_name(gate: str) -> str:
+    """A gate's name as Dagster takes it: without hyphens."""
+    return gate.replace("-", "_")
+
+
+def check_result(gate: StandingGate, asset: str) -> dg.AssetCheckResult:
+    """One gate's verdict; anything but `passed` blocks."""
+    result = gate.result
+    metadata: dict[str, Any] = {"verdict": gate.verdict, "why": gate.reason}
+    if result is not None:
+        metadata |= {"measured": dg.MetadataValue.json(result.measured), "limit": dg.MetadataValue.json(result.limit)}
+        metadata |= {"result": result.id, "finished": result.finished_at}
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(asset),
+        check_name=check_name(gate.gate),
+        passed=gate.verdict == "passed",
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{gate.verdict}: {gate.reason}",
+        metadata=metadata,
+    )
+
+
+def evidence_metadata(view: EvidenceView) -> dict[str, Any]:
+    """The verdict's one sentence first, then digests, links and numbers."""
+    report = f"reports/{view.agent}/{view.version}/{view.digest.removeprefix('sha256:')}/report.md"
+    columns = ("stage", "gate", "verdict", "reason")
+    rows = [dg.TableRecord({column: str(getattr(gate, column)) for column in columns}) for gate in view.gates]
+    return {
+        "why": f"{view.verdict}: {view.sentence}",
+        "verdict": view.verdict,
+        "evidence": view.digest,
+        "release": view.evidence.release,
+        "gates": dg.MetadataValue.table(rows) if rows else "none",
+        "gates passed": sum(gate.verdict == "passed" for gate in view.gates),
+        "report": dg.MetadataValue.path(report),
+    }

@@ -1,0 +1,75 @@
+"""DAGSTER_HOME of a project: its configuration, and its storage made once before several processes open it."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from sqlalchemy.engine import make_url
+
+from penstock.errors import Unavailable
+from penstock.settings import Settings
+
+MIGRATE_WITHIN_S = 120
+
+CONFIGURATION = """\
+# Written by agentctl; change it by PENSTOCK_DATABASE_URL or in a DAGSTER_HOME of your own.
+telemetry: {enabled: false}
+nux: {enabled: false}
+run_retries: {enabled: false}
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 4
+    dequeue_interval_seconds: 1
+    tag_concurrency_limits:
+      - {key: penstock/agent, value: {applyLimitPerUniqueValue: true}, limit: 1}
+concurrency:
+  pools: {default_limit: 1, granularity: op}
+"""
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Lays the folder down and makes its storage, under a lock: a fresh one opened by several at once breaks for good.
+
+    Raises `Unavailable` when the storage cannot be made.
+    """
+    home = settings.state / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "prepare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (home / "dagster.yaml").write_text(CONFIGURATION + storage(settings.database))
+        command = [sys.executable, "-m", "dagster", "instance", "migrate"]
+        environment = {**os.environ, "DAGSTER_HOME": str(home)}
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=MIGRATE_WITHIN_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise Unavailable("Dagster's storage was not made in time", where=str(home), now="try again") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise Unavailable(f"Dagster's storage cannot be made: {last}", where=str(home), now="see its dagster.yaml")
+    return home
+
+
+def storage(database_url: str) -> str:
+    """Dagster's storage beside ours: PostgreSQL where Penstock uses it, else Dagster's own files in its home.
+
+    dagster-postgres speaks psycopg2 only, so the driver is named.
+    """
+    url = make_url(database_url)
+    if not url.drivername.startswith("postgresql"):
+        return ""
+    database = {
+        "username": url.username or "",
+        "password": url.password or "",
+        "hostname": url.host or "localhost",
+        "db_name": url.database or "",
+        "port": url.port or 5432,
+        "scheme": "postgresql+psycopg2",
+    }
+    return yaml.safe_dump({"storage": {"postgres": {"postgres_db": database}}})

@@ -1,0 +1,156 @@
+"""The sensor that follows the base branch: with `driver = dagster` it drives, with `driver = ci` it shows.
+
+It launches only what may go on; no run ever waits for a person.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from penstock.contracts.canonical import digest
+from penstock.contracts.gate_result import GateResult
+from penstock.contracts.policy import Stage
+from penstock.contracts.routing_table import RoutingTable
+from penstock.errors import PenstockError
+from penstock.gates.context import STAGES
+from penstock.orchestration.jobs import JOBS, RELEASE_JOBS
+from penstock.orchestration.partitions import RELEASES, partition_key
+from penstock.orchestration.release_path import ReleasePath
+from penstock.orchestration.route_assets import REQUEST_TAG, entries_at
+from penstock.release.automatic import candidates
+from penstock.release.plan import OVERRIDABLE, Plan, plan
+from penstock.release.reconcile import reconcile
+from penstock.release.situation import read_situation
+from penstock.release.workspace import Workspace
+
+INPUTS_TAG = "penstock/inputs"
+AGAIN_AFTER_S = 30
+"""A gate that found too little, or broke, is asked again no sooner than this after it last answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run to launch: `measures_only` leaves the route out, because a person's approval is still to come.
+
+    `inputs` names all that the launch looked at: while it stays the same there is nothing new to find.
+    """
+
+    agent: str
+    version: str
+    stage: Stage
+    inputs: str
+    request: str = ""
+    measures_only: bool = False
+
+    @property
+    def key(self) -> str:
+        """The partition."""
+        return partition_key(self.agent, self.version)
+
+    def run_request(self, attempt: int) -> dg.RunRequest:
+        """The launch in Dagster's form; a run key that was ever launched is never launched again."""
+        tags = {"penstock/agent": self.agent, "penstock/version": self.version, INPUTS_TAG: self.inputs}
+        if self.request:
+            tags[REQUEST_TAG] = self.request.removeprefix("sha256:")
+        chosen = [dg.AssetKey("release"), dg.AssetKey(f"{self.stage}_evidence")]
+        return dg.RunRequest(
+            run_key=f"{self.key}#{self.stage}#{self.inputs}#{attempt}",
+            partition_key=self.key,
+            job_name=JOBS[self.stage],
+            asset_selection=chosen if self.measures_only else [*chosen, dg.AssetKey(f"{self.stage}_route")],
+            tags=tags,
+        )
+
+
+@dg.sensor(
+    name="base_branch",
+    jobs=RELEASE_JOBS,
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def base_branch(context: dg.SensorEvaluationContext, path: ReleasePath) -> dg.SensorResult | dg.SkipReason:
+    """Follows new commits of the base branch, requests, approvals and runs."""
+    workspace = path.workspace()
+    try:
+        launches = list(driven(workspace) if workspace.settings.driver == "dagster" else shown(workspace))
+    except PenstockError as error:
+        return dg.SkipReason(str(error))
+    known = set(context.instance.get_dynamic_partitions("release"))
+    fresh = [key for key in dict.fromkeys(one.key for one in launches) if key not in known]
+    return dg.SensorResult(
+        run_requests=[one.run_request(attempt_of(context.instance, one.inputs)) for one in launches],
+        dynamic_partitions_requests=[RELEASES.build_add_request(fresh)] if fresh else [],
+    )
+
+
+def attempt_of(instance: dg.DagsterInstance, inputs: str) -> int:
+    """How many runs of these inputs have failed, so that the next has another key; the last one's own key for a while.
+
+    A run that succeeded or is under way is never launched again.
+    """
+    records = instance.get_run_records(dg.RunsFilter(tags={INPUTS_TAG: inputs}), limit=100)
+    failed = [one for one in records if one.dagster_run.status in {dg.DagsterRunStatus.FAILURE}]
+    if len(failed) < len(records) or not records:
+        return max(0, len(records) - 1)
+    waits = time.time() - max(one.end_time or one.update_timestamp.timestamp() for one in failed) < AGAIN_AFTER_S
+    return len(failed) - 1 if waits else len(failed)
+
+
+def driven(workspace: Workspace) -> Iterator[Launch]:
+    """What the driver does next: it begins with `reconcile`, then automatic moves, then what people asked for."""
+    reconcile(workspace, moves=False)
+    head = workspace.base_head()
+    for agent in workspace.registry(head).agents():
+        for version, stage in candidates(workspace, agent, head):
+            planned = plan(read_situation(workspace, agent, version, stage, head))
+            yield from _launch(planned)
+    for request in workspace.records.open_requests():
+        planned = plan(read_situation(workspace, request.agent, request.version, request.stage, head))
+        overridden = bool(request.parameters.get("override"))
+        yield from _launch(planned, request.digest, overridden=overridden)
+
+
+def shown(workspace: Workspace) -> Iterator[Launch]:
+    """What the driver outside Dagster has done: every standing of the table in force, once."""
+    table = workspace.releases.newest_table()
+    if table is None:
+        return
+    for agent, version, stage, entry in standings(table):
+        yield Launch(agent, version, stage, f"{entry[7:19]}.{(table.agents[agent].commit or '')[:12]}")
+
+
+def standings(table: RoutingTable) -> Iterator[tuple[str, str, Stage, str]]:
+    """Agent, version, stage and release of all that stands in dev, canary and prod."""
+    for agent, routes in sorted(table.agents.items()):
+        for stage in STAGES:
+            for entry in entries_at(routes, stage):
+                yield agent, entry.version, stage, entry.release
+
+
+def _launch(planned: Plan, request: str = "", *, overridden: bool = False) -> Iterator[Launch]:
+    """The run that brings this plan on: it is ready, its request is to be refused, or a gate is still to be asked."""
+    of = planned.situation
+    hopeless = any(one.kind not in OVERRIDABLE for one in planned.unmet)
+    routes = planned.ready or (bool(request) and (overridden or hopeless))
+    if not routes and (hopeless or not _asks_a_gate(planned)):
+        return
+    results = [result.id for result in of.view.results] if of.view is not None else []
+    decisions = sorted(approval.digest for approval in of.decisions)
+    unmet = [one.sentence for one in planned.unmet] if hopeless else []
+    inputs = digest([of.release.digest if of.release else None, of.stage, results, decisions, unmet, request, routes])
+    yield Launch(of.agent, of.version, of.stage, inputs[7:19], request, measures_only=not routes)
+
+
+def _asks_a_gate(planned: Plan) -> bool:
+    """Whether a gate has not been asked yet, or found too little, or broke, some time ago."""
+    view = planned.situation.view
+    return view is not None and any(gate.result is None or _is_old(gate.result) for gate in view.gates)
+
+
+def _is_old(result: GateResult) -> bool:
+    finished = datetime.fromisoformat(result.finished_at)
+    undecided = result.outcome in {"errored", "inconclusive"}
+    return undecided and (datetime.now(UTC) - finished).total_seconds() > AGAIN_AFTER_S

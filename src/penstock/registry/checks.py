@@ -1,0 +1,39 @@
+"""What must hold between documents, once each of them is well formed."""
+
+from penstock.registry.documents import Registry
+from penstock.registry.fault_list import FaultList
+from penstock.registry.file_checks import collision_faults
+from penstock.registry.model_checks import check_costs, check_models
+from penstock.registry.payload_checks import check_examples, check_params, check_schemas
+from penstock.registry.policy_checks import check_policies
+from penstock.registry.prompt_checks import check_prompts, check_variables
+from penstock.registry.reference_checks import check_owners, check_pins, check_retired, check_runtimes, check_stages
+from penstock.registry.suite_checks import check_datasets, check_suites
+from penstock.registry.tool_checks import check_code
+
+
+def check_registry(registry: Registry, default_runtime: str = "") -> None:
+    """Adds the faults and warnings of the whole to the registry."""
+    faults, warnings = FaultList(registry.source.read), FaultList(registry.source.read)
+    check_pins(registry, faults, warnings)
+    check_runtimes(registry, faults, default_runtime)
+    for check in (
+        check_owners,
+        check_retired,
+        check_stages,
+        check_prompts,
+        check_variables,
+        check_schemas,
+        check_params,
+        check_examples,
+        check_models,
+        check_costs,
+        check_policies,
+        check_code,
+        check_suites,
+        check_datasets,
+    ):
+        check(registry, faults)
+    registry.faults += faults.faults
+    registry.faults += collision_faults(registry.source.entries())
+    registry.warnings += warnings.faults

@@ -1,0 +1,60 @@
+"""What must be read beside some files so that they can be judged: what they name, and who is judged by them."""
+
+from collections.abc import Collection
+
+from penstock.registry.documents import Registry
+from penstock.registry.layout import RETIRED, STAGES_FOLDER, TEAMS, document_path
+from penstock.registry.reference_checks import pins_with_places
+
+
+class Needs:
+    """The paths that a partly read registry still needs, step by step.
+
+    An agent brings its suites and everything that it pins; a changed suite, all versions of its agent; a changed
+    dataset, the eval suites that use it.
+    """
+
+    def __init__(self, registry: Registry, changed: Collection[str]) -> None:
+        self._registry = registry
+        self._known = registry.source.entries()
+        self._agents: dict[str, list[str]] = {}
+        self._code: dict[tuple[str, str], list[str]] = {}
+        self._always = {TEAMS, RETIRED}
+        self._touched = {path.split("/")[1] for path in changed if path.startswith("contract_suites/")}
+        stems = {path.rpartition("/")[2].removesuffix(".yaml") for path in changed if _is_named_after_agent(path)}
+        self._touched |= stems
+        self._datasets_changed = any(path.startswith("datasets/") for path in changed)
+        for path in self._known:
+            if path.startswith("registry_repo/agents/"):
+                self._agents.setdefault(path.split("/")[2], []).append(path)
+            elif path.startswith("registry_repo/tools/") and path.count("/") > 3:
+                _, _, name, version, _ = path.split("/", 4)
+                self._code.setdefault((name, version), []).append(path)
+            elif path.startswith("runtimes/") or (self._datasets_changed and path.startswith("evals/")):
+                self._always.add(path)
+
+    def paths(self, seen: Collection[str]) -> set[str]:
+        """What is there, is needed and is not in `seen`."""
+        wanted = set(self._always)
+        registry = self._registry
+        for folder, name, version in registry.documents:
+            if folder == "tools":
+                wanted.update(self._code.get((name, version), []))
+        wanted.update(document_path("tools", name, version) for name, version in registry.code)
+        for agent in registry.of("agents"):
+            wanted.update(document_path(pin.folder, pin.name, pin.version) for pin, _ in pins_with_places(agent))
+        users = {name for name, suite in registry.evals.items() if registry.datasets.keys() & set(suite.spec.datasets)}
+        whole = self._touched | (users if self._datasets_changed else set())
+        for name in {name for folder, name, _ in registry.documents if folder == "agents"} | whole:
+            contract = registry.suites.get(name)
+            if name in whole or (contract and any(case.fixtures for case in contract.spec.cases)):
+                wanted.update(self._agents.get(name, []))
+            wanted |= {f"contract_suites/{name}/suite.yaml", f"evals/{name}.yaml", f"{STAGES_FOLDER}{name}.yaml"}
+            suite = registry.evals.get(name)
+            for dataset in suite.spec.datasets if suite else []:
+                wanted |= {f"datasets/{dataset}/{file}" for file in ("dataset.yaml", "cases.jsonl")}
+        return {path for path in wanted if path in self._known and path not in seen}
+
+
+def _is_named_after_agent(path: str) -> bool:
+    return path.startswith((STAGES_FOLDER, "evals/"))

@@ -1,0 +1,112 @@
+"""Apply: what a plan says, done; the only place that commits a promotion.
+
+Evidence and approvals are read again at every head of the branch that the commit is tried on; nothing is measured.
+"""
+
+from dataclasses import dataclass
+
+from penstock.contracts.policy import Stage
+from penstock.errors import Conflict, Refused
+from penstock.gates.evidence import EvidenceView
+from penstock.registry.resolve import resolve
+from penstock.release.committing import commit_stages
+from penstock.release.crash_point import step
+from penstock.release.entries import store_release
+from penstock.release.move import Move, approved_by
+from penstock.release.plan import Plan, plan
+from penstock.release.publish import Cause, Published, publish_head
+from penstock.release.situation import read_situation
+from penstock.release.stages_file import write_stages
+from penstock.release.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A release manager's logged decision to go on without evidence or approval: its request's digest and reason."""
+
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A promotion that is done: its plan, its commit, and the table in force."""
+
+    plan: Plan
+    commit: str
+    published: Published
+
+
+def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Override | None = None) -> Applied:
+    """Does what `planned` says, or nothing: evidence again, commit, push, publish.
+
+    Raises `Refused` with every unmet condition, `Conflict` when the stages file has moved since the plan.
+    """
+    of = planned.situation
+    require_ready(planned, override=override is not None)
+    _store(workspace, of.head, of.agent, of.version)
+    final = [planned]
+
+    def write(head: str) -> tuple[bytes, str]:
+        again = planned if head == of.head else plan(read_situation(workspace, of.agent, of.version, of.stage, head))
+        require_ready(again, override=override is not None)
+        _require_same_evidence(planned.situation.view, again.situation.view)
+        assert again.after is not None
+        final[0] = again
+        if again.situation.view is not None:
+            workspace.records.put_evidence(again.situation.view.evidence)
+        step("evidence read again")
+        return write_stages(of.agent, again.after), _move(again, actor, override).message()
+
+    commit = commit_stages(workspace, of.agent, of.blob, write)
+    reason = f"{of.agent}@{of.version} to {of.stage}"
+    published = publish_head(workspace, workspace.base_head(), Cause("promote", actor, reason))
+    return Applied(final[0], commit, published)
+
+
+def require_ready(planned: Plan, *, override: bool = False) -> None:
+    """Raises `Refused` with every condition that stands in the way."""
+    blocking = planned.blocking(override=override)
+    if not blocking:
+        return
+    of = planned.situation
+    raise Refused(
+        f"{of.agent}@{of.version} may not go to {of.stage}:\n" + "\n".join(f"  - {sentence}" for sentence in blocking),
+        now=f"`agentctl plan {of.agent}@{of.version} --to {of.stage}` shows it; "
+        f"`agentctl check {of.agent}@{of.version}` runs the gates",
+    )
+
+
+def promote_stage(workspace: Workspace, agent: str, version: str, stage: Stage, actor: str) -> Applied:
+    """Plans at the head as last fetched and applies."""
+    planned = plan(read_situation(workspace, agent, version, stage, workspace.base_head()))
+    return apply_plan(workspace, planned, actor)
+
+
+def _store(workspace: Workspace, head: str, agent: str, version: str) -> None:
+    """The release and its name are there before the commit that rests on them."""
+    store_release(workspace, resolve(workspace.registry(head), agent, version))
+
+
+def _require_same_evidence(planned: EvidenceView | None, found: EvidenceView | None) -> None:
+    if planned is not None and found is not None and planned.digest != found.digest:
+        raise Conflict(
+            f"the evidence changed meanwhile: {planned.digest} was planned, {found.digest} counts now",
+            now="look at the plan again",
+        )
+
+
+def _move(planned: Plan, actor: str, override: Override | None) -> Move:
+    of = planned.situation
+    return Move(
+        "promote",
+        of.agent,
+        of.version,
+        of.stage,
+        evidence=of.view.digest if of.view is not None else "",
+        approved_by=approved_by(planned.approvals),
+        approvals=tuple(one.digest for one in planned.approvals),
+        override=override.request if override is not None else "",
+        reason=override.reason if override is not None else "",
+        by=actor,
+    )

@@ -1,0 +1,81 @@
+"""The commits of one stages file, as far as they can be trusted: each must follow from the one before it."""
+
+from dataclasses import dataclass, field
+
+from penstock.contracts.stages import StagesSpec
+from penstock.errors import Invalid
+from penstock.registry.commit import Commit
+from penstock.registry.git import Repository
+from penstock.release.judge import Judge
+from penstock.release.move import Move
+from penstock.release.stages_file import read_stages, stages_path
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A commit of a stages file that is not published, and one sentence why."""
+
+    agent: str
+    commit: str
+    author: str
+    why: str
+
+    def __str__(self) -> str:
+        changed = f"{stages_path(self.agent)} was changed by commit {self.commit[:12]} ({self.author})"
+        return f"{changed}, which does not resolve: {self.why}"
+
+
+@dataclass(slots=True)
+class History:
+    """Where a walk from the last published commit of a stages file ends.
+
+    `commit` is the newest one that resolves (None: there is none yet), `spec` what the file says there, `overlays`
+    the urgent changes written down on the way. `unresolved` are the commits after it that do not.
+    """
+
+    agent: str
+    commit: str | None
+    spec: StagesSpec
+    blob: str | None
+    overlays: set[str] = field(default_factory=set)
+    unresolved: list[Unresolved] = field(default_factory=list)
+
+
+def walk_history(repository: Repository, judge: Judge, agent: str, start: str | None, head: str) -> History:
+    """Follows a stages file from `start`, a commit whose file is trusted (None: from nothing), to `head`.
+
+    A commit that does not resolve ends the walk: what is built on it is not trusted either, until a commit brings
+    back the bytes of the last trusted one. Raises `Unavailable`.
+    """
+    path = stages_path(agent)
+    data = repository.read(start, path) if start is not None else None
+    found = History(
+        agent, start, read_stages(data, path), repository.blob_id(start, path) if start is not None else None
+    )
+    for commit in reversed(repository.commits(path, start, head)):
+        blob = repository.blob_id(commit.id, path)
+        if blob == found.blob:
+            found.commit, found.unresolved = commit.id, []
+        else:
+            _follow(repository, judge, found, commit, blob)
+    return found
+
+
+def _follow(repository: Repository, judge: Judge, found: History, commit: Commit, blob: str | None) -> None:
+    path = stages_path(found.agent)
+    parent = repository.blob_id(commit.parents[0], path) if commit.parents else None
+    try:
+        after = read_stages(repository.read(commit.id, path), f"{commit.id[:12]}:{path}")
+        if found.unresolved or parent != found.blob:
+            why: str | None = "it builds on a state that does not resolve"
+        else:
+            why = judge.why_not(found.agent, commit, found.spec, after)
+    except Invalid as error:
+        after, why = found.spec, error.what
+    if why is not None:
+        found.unresolved.append(Unresolved(found.agent, commit.id, commit.author_email, why))
+        return
+    found.commit, found.spec, found.blob = commit.id, after, blob
+    move = Move.of(commit, found.agent)
+    if move is not None and move.overlay:
+        found.overlays.add(move.overlay)

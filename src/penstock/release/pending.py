@@ -1,0 +1,51 @@
+"""Urgent changes that are in force and not yet in Git: their commits, written once Git is there again."""
+
+from penstock.contracts.routing_table import OverlayEntry, RoutingTable
+from penstock.errors import Conflict, Refused
+from penstock.release.committing import commit_stages
+from penstock.release.judge import Judge
+from penstock.release.move import Move
+from penstock.release.overlaid import overlaid
+from penstock.release.publish import history_of
+from penstock.release.stages_file import write_stages
+from penstock.release.workspace import Workspace
+
+
+def pending_agents(table: RoutingTable | None) -> list[str]:
+    """The agents with urgent changes that the table carries."""
+    return sorted(agent for agent, entries in table.overlay.items() if entries) if table is not None else []
+
+
+def commit_pending(workspace: Workspace, table: RoutingTable, agent: str) -> list[str]:
+    """Commits the agent's urgent changes in their order, each once; returns the sentences of what was done.
+
+    Raises `Refused` when the stages file holds what does not resolve, or the remote refuses the push.
+    """
+    done = []
+    for entry in table.overlay.get(agent, ()):
+        for _ in range(2):
+            try:
+                done += _commit_entry(workspace, table, agent, entry)
+                break
+            except Conflict as error:  # somebody else wrote it first: the second look finds that
+                moved = error
+        else:
+            raise moved
+    return done
+
+
+def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: OverlayEntry) -> list[str]:
+    head = workspace.base_head()
+    history = history_of(workspace, Judge(workspace, table), agent, head)
+    if history.unresolved:
+        raise Refused(
+            str(history.unresolved[0]), now=f"`agentctl reconcile --restore {agent}` brings the trusted file back"
+        )
+    after = overlaid(history.spec, entry)
+    if entry.id in history.overlays or after == history.spec:
+        return []
+    kind = str((entry.model_extra or {}).get("kind", "change"))
+    move = Move(kind, agent, overlay=entry.id, reason=entry.reason, by=entry.actor)
+    content = write_stages(agent, after)
+    commit = commit_stages(workspace, agent, history.blob, lambda _: (content, move.message()))
+    return [f"{agent}: {kind} by {entry.actor} is committed as {commit[:12]}"]

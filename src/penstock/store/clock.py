@@ -1,0 +1,15 @@
+"""The time as records write it."""
+
+from datetime import UTC, datetime
+
+
+def now() -> str:
+    """RFC 3339 in UTC with microseconds; texts of this form sort by time."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> str:
+    """Another program's RFC 3339 time in the same form, so that both sort together; raises `ValueError`."""
+    parsed = datetime.fromisoformat(text)
+    parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

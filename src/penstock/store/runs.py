@@ -1,0 +1,196 @@
+"""Runs: their summaries, events, payloads and intents in the database."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, and_, delete, select
+
+from penstock.store import tables
+from penstock.store.clock import moment, now
+from penstock.store.database import Database
+
+FINAL = ("finished", "failed", "cancelled", "timed_out", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What a stored run tells a gate; `duration_ms` and `cost_usd` None = not known."""
+
+    run_id: str
+    status: str
+    duration_ms: float | None
+    cost_usd: float | None
+    started_at: str
+    session_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A text that a run's events refer to; `role` is input, output, messages or journal."""
+
+    ref: str
+    role: str
+    body: Any
+
+
+class RunStore:
+    """Reads runs, and takes in what the spool holds. Raises `Unavailable` when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ingest(self, records: Iterable[dict[str, Any]]) -> None:
+        """Takes in spooled records, all or none. What is known already changes nothing; a final status stays."""
+        by_kind: dict[str, list[dict[str, Any]]] = {"event": [], "run": [], "payload": [], "intent": []}
+        for record in records:
+            by_kind.setdefault(record["kind"], []).append(record)
+        with self._database.write() as connection:
+            self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
+            self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
+            self._add_payloads(connection, by_kind["payload"])
+            self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """The run's summary as the engine wrote it; None when the database does not have it (yet)."""
+        with self._database.read() as connection:
+            text = connection.scalar(select(tables.runs.c.document).where(tables.runs.c.run_id == run_id))
+        return orjson.loads(text) if text is not None else None
+
+    def runs(
+        self,
+        *,
+        agent: str | None = None,
+        stage: str | None = None,
+        status: str | None = None,
+        tenant: str | None = None,
+        since: str | None = None,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """Summaries, newest first; `since` (RFC 3339) is the earliest start."""
+        wanted = {"agent": agent, "stage": stage, "status": status, "tenant": tenant}
+        query = select(tables.runs.c.document)
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(tables.runs.c[name] == value)
+        if since is not None:
+            query = query.where(tables.runs.c.started_at >= moment(since))
+        query = query.order_by(tables.runs.c.started_at.desc(), tables.runs.c.run_id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [orjson.loads(text) for text in connection.scalars(query)]
+
+    def events(self, run_id: str, after_seq: int = 0) -> list[dict[str, Any]]:
+        """The run's events in their order, those after `after_seq`."""
+        columns = tables.events.c
+        query = (
+            select(columns.document)
+            .where(columns.run_id == run_id, columns.seq > after_seq)
+            .order_by(columns.attempt, columns.seq)
+        )
+        with self._database.read() as connection:
+            return [orjson.loads(text) for text in connection.scalars(query)]
+
+    def payloads(self, run_id: str) -> list[Payload]:
+        """The run's payloads in the order in which they came; empty once they are deleted."""
+        columns = tables.payloads.c
+        query = select(columns.ref, columns.role, columns.body).where(columns.run_id == run_id).order_by(columns.id)
+        with self._database.read() as connection:
+            return [Payload(row.ref, row.role, orjson.loads(row.body)) for row in connection.execute(query)]
+
+    def delete_payloads(self, run_id: str) -> int:
+        """Deletes the run's payloads for good and keeps its facts; returns how many there were."""
+        with self._database.write() as connection:
+            mark = self._database.insert(tables.payload_deletions).on_conflict_do_nothing()
+            connection.execute(mark, {"run_id": run_id, "at": now()})
+            return connection.execute(delete(tables.payloads).where(tables.payloads.c.run_id == run_id)).rowcount
+
+    def live_runs(self, agent: str, release: str, stage: str, since: str) -> list[RunRow]:
+        """Live runs of a release at a stage that started at or after `since` (RFC 3339), oldest first."""
+        columns = tables.runs.c
+        query = (
+            select(
+                columns.run_id,
+                columns.status,
+                columns.duration_ms,
+                columns.cost_usd,
+                columns.started_at,
+                columns.session_id,
+            )
+            .where(columns.agent == agent, columns.release == release, columns.stage == stage, columns.mode == "live")
+            .where(columns.started_at >= moment(since), columns.status.in_(FINAL))
+            .order_by(columns.started_at)
+        )
+        with self._database.read() as connection:
+            return [RunRow(*row) for row in connection.execute(query)]
+
+    def _add(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
+
+    def _add_payloads(self, connection: Connection, records: list[dict[str, Any]]) -> None:
+        run_ids = {record["runId"] for record in records}
+        if not run_ids:
+            return
+        column = tables.payload_deletions.c.run_id
+        deleted = set(connection.scalars(select(column).where(column.in_(run_ids))))
+        self._add(
+            connection,
+            tables.payloads,
+            [_payload_row(record) for record in records if record["runId"] not in deleted],
+        )
+
+    def _put_runs(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        insert: Any = self._database.insert(tables.runs)
+        changes = {name: insert.excluded[name] for name in rows[0] if name != "run_id"}
+        unfinished = and_(*(tables.runs.c.status != status for status in FINAL))  # IN cannot go with many rows
+        statement = insert.on_conflict_do_update(index_elements=["run_id"], set_=changes, where=unfinished)
+        connection.execute(statement, rows)
+
+
+def _event_row(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": event["id"],
+        "run_id": event["runId"],
+        "attempt": event.get("attempt", 1),
+        "seq": event["seq"],
+        "type": event["type"],
+        "document": _text(event),
+    }
+
+
+def _intent_row(record: dict[str, Any]) -> dict[str, Any]:
+    return {"run_id": record["runId"], "call_id": record["callId"], "document": _text(record)}
+
+
+def _payload_row(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run_id": record["runId"],
+        "role": record["role"],
+        "ref": record["ref"],
+        "body": _text(record["body"]),
+    }
+
+
+def _run_row(run: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run_id": run["runId"],
+        "agent": run["agent"],
+        "version": run["version"],
+        "release": run["release"],
+        "stage": run["stage"],
+        "mode": run["mode"],
+        "status": run["status"],
+        "tenant": run.get("tenant") or "",
+        "session_id": run.get("sessionId"),
+        "started_at": moment(run["startedAt"]),
+        "duration_ms": run.get("durationMs"),
+        "cost_usd": (run.get("usage") or {}).get("costUsd"),
+        "document": _text(run),
+    }
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,155 @@
+"""Drains spools into the database: this executor's as it grows, and those of executors that died.
+
+Lines are taken in as soon as they are whole; taking one in twice changes nothing, so no mark has to be kept of how far
+a drain came. A segment is deleted once the database has all of it.
+"""
+
+import contextlib
+import logging
+import threading
+from pathlib import Path
+
+import orjson
+
+from penstock.errors import Invalid, Unavailable
+from penstock.store.database import Database
+from penstock.store.runs import RunStore
+from penstock.store.spool import Spool
+from penstock.store.spool_folder import LOCK, SpoolLock, segments
+
+log = logging.getLogger(__name__)
+IDLE_S = 0.2
+AFTER_FAULT_S = 1.0
+BATCH_BYTES = 1024 * 1024
+ROTATE_BYTES = 4 * 1024 * 1024
+DAMAGED = "damaged.jsonl"
+JOIN_S = 30.0
+NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError)
+
+
+class SpoolDrain:
+    """Fills the database from every spool below `spool_folder`, and deletes what the database has.
+
+    `spool` is the one of this process, None without one: it is drained while it grows; close it before the drain.
+    A thread does so all the time, unless `threaded` is false. While the database is away the spools grow and
+    `problem` says why; nothing is lost by that.
+    """
+
+    def __init__(
+        self, spool_folder: Path, database: Database, spool: Spool | None = None, *, threaded: bool = True
+    ) -> None:
+        self.problem: Unavailable | None = None
+        self._folder = spool_folder
+        self._runs = RunStore(database)
+        self._spool = spool
+        self._taken: dict[Path, int] = {}
+        self._turn = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._drain_on, name="penstock-drain", daemon=True)
+        if threaded:
+            self._thread.start()
+
+    def drain_once(self) -> int:
+        """Takes in all that is whole by now; returns how many records that was. Raises `Unavailable`."""
+        with self._turn:
+            try:
+                return sum(self._drain_folder(folder) for folder in self._folders())
+            except OSError as error:
+                raise Unavailable(
+                    f"the spool cannot be read: {error.strerror or error}",
+                    where=str(self._folder),
+                    now="check the folder; nothing that was not taken in was deleted",
+                ) from None
+
+    def close(self) -> None:
+        """Ends the thread after a last turn; what that leaves, the next executor of the folder takes in."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
+        with contextlib.suppress(Unavailable):
+            self.drain_once()
+
+    def _drain_on(self) -> None:
+        while not self._stop.is_set():
+            try:
+                found = self.drain_once()
+            except Unavailable as problem:
+                if self.problem is None:
+                    log.warning("runs stay in the spool for now: %s", problem)
+                self.problem = problem
+                self._stop.wait(AFTER_FAULT_S)
+                continue
+            self.problem = None
+            if not found:
+                self._stop.wait(IDLE_S)
+
+    def _folders(self) -> list[Path]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(path for path in self._folder.iterdir() if path.is_dir())
+
+    def _drain_folder(self, folder: Path) -> int:
+        if self._spool is not None and folder == self._spool.folder and not self._spool.closed:
+            return self._drain_own(self._spool)
+        try:
+            lock = SpoolLock.take(folder)
+        except FileNotFoundError:
+            return 0  # another drain was here first
+        if lock is None:
+            return 0  # its executor lives and drains it itself
+        try:
+            count = sum(self._drain_whole(path) for _, path in segments(folder))
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink()
+                folder.rmdir()
+            return count
+        finally:
+            lock.release()
+
+    def _drain_own(self, spool: Spool) -> int:
+        """Takes in the spool of this process; all its segments but the last one grow no more."""
+        found = [path for _, path in segments(spool.folder)]
+        count = sum(self._drain_whole(path) for path in found[:-1])
+        for path in found[-1:]:
+            count += self._take_in(path)
+            if self._taken.get(path, 0) >= ROTATE_BYTES:
+                spool.rotate()
+        return count
+
+    def _drain_whole(self, path: Path) -> int:
+        count = self._take_in(path)
+        path.unlink()
+        self._taken.pop(path, None)
+        return count
+
+    def _take_in(self, path: Path) -> int:
+        """Takes in the lines that are new and whole; half a line at the end was never answered for."""
+        count = 0
+        with path.open("rb") as file:
+            file.seek(self._taken.get(path, 0))
+            while lines := file.readlines(BATCH_BYTES):
+                is_torn = not lines[-1].endswith(b"\n")
+                if is_torn:
+                    lines.pop()
+                self._ingest(path, lines)
+                self._taken[path] = self._taken.get(path, 0) + sum(map(len, lines))
+                count += len(lines)
+                if is_torn:
+                    break
+        return count
+
+    def _ingest(self, path: Path, lines: list[bytes]) -> None:
+        """All lines at once; one by one if one of them is no record, which is put aside and blocks no other."""
+        if not lines:
+            return
+        try:
+            self._runs.ingest([orjson.loads(line) for line in lines])
+        except (Invalid, *NOT_A_RECORD) as fault:
+            if len(lines) > 1:
+                for line in lines:
+                    self._ingest(path, [line])
+                return
+            aside = self._folder / DAMAGED
+            log.warning("%s: a line that is no record was put into %s: %s", path, aside, fault)
+            with aside.open("ab") as file:
+                file.write(lines[0])

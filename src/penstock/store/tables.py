@@ -1,0 +1,131 @@
+"""The database's tables. A change here goes with a new revision in `store/migrations/versions`.
+
+JSON is kept as text: it is read back whole, never queried, and text holds in both databases what JSON can say.
+"""
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("agent", String(63), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("release", String(71), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("session_id", Text),
+    Column("started_at", String(32), nullable=False),
+    Column("duration_ms", Float),
+    Column("cost_usd", Float),
+    Column("document", Text, nullable=False),
+    Index("runs_by_release", "agent", "release", "stage", "mode", "started_at"),
+    Index("runs_by_time", "started_at"),
+    Index("runs_by_agent", "agent", "started_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("events_by_run", "run_id", "attempt", "seq"),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("run_id", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("ref", String(255), nullable=False),
+    Column("body", Text, nullable=False),
+    Index("payloads_by_run", "run_id", "role", "ref", unique=True),
+)
+
+# A spool that is read again must not bring back what was deleted.
+payload_deletions = Table(
+    "payload_deletions",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("at", String(32), nullable=False),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("call_id", String(64), primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("tenant", String(255), primary_key=True),
+    Column("agent", String(63), primary_key=True),
+    Column("session", String(255), primary_key=True),
+    Column("release", String(71), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("pinned_at", String(32), nullable=False),
+)
+
+session_messages = Table(
+    "session_messages",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("tenant", String(255), nullable=False),
+    Column("agent", String(63), nullable=False),
+    Column("session", String(255), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("session_messages_by_session", "tenant", "agent", "session", "id"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("digest", String(71), primary_key=True),
+    Column("release", String(71), nullable=False),
+    Column("gate", String(63), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("inputs", String(71), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("results_by_release", "release", "at"),
+    Index("results_by_inputs", "gate", "inputs", "origin", "at"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("digest", String(71), primary_key=True),
+    Column("release", String(71), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("evidence_by_release", "release", "stage"),
+)
+
+catalog = Table(
+    "catalog",
+    metadata,
+    Column("kind", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("version", String(255), primary_key=True),
+    Column("owner", String(63), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Index("catalog_by_owner", "owner"),
+    Index("catalog_by_stage", "stage"),
+)

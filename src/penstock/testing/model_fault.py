@@ -1,0 +1,49 @@
+"""Faults of the model server: what a provider may do wrong, named in the model's name or queued beforehand.
+
+`qa-rules+latency-50+status-429` waits 50 ms and then refuses. The names:
+`latency-<ms>` wait first, `status-<code>` an error (429 with Retry-After), `garbage` a body that is no JSON,
+`wrong-types` JSON of another shape, `no-choices` an empty list of choices, `silent` neither text nor tool calls,
+`no-usage` no token counts, `hang` no answer at all, `slow-<ms>` a pause before each streamed piece, `cut` the
+connection ends in the middle of the answer.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from penstock.errors import WrongUse
+
+_NUMBERED = re.compile(r"(latency|status|slow)-(\d{1,6})")
+_PLAIN = frozenset({"garbage", "wrong-types", "no-choices", "silent", "no-usage", "hang", "cut"})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFault:
+    """Everything that goes wrong with one answer; nothing by default."""
+
+    latency_ms: int = 0
+    status: int = 200
+    slow_ms: int = 0
+    kinds: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, names: str) -> "ModelFault":
+        """From names joined by `+`, empty ones left aside; raises `WrongUse` for a name that is none."""
+        fault = cls()
+        for name in filter(None, names.split("+")):
+            numbered = _NUMBERED.fullmatch(name)
+            if numbered:
+                number = int(numbered[2])
+                fault = _with_number(fault, numbered[1], number)
+            elif name in _PLAIN:
+                fault = replace(fault, kinds=fault.kinds | {name})
+            else:
+                raise WrongUse(
+                    f"no fault {name!r}", now=f"faults: latency-N, status-N, slow-N, {', '.join(sorted(_PLAIN))}"
+                )
+        return fault
+
+
+def _with_number(fault: ModelFault, name: str, number: int) -> ModelFault:
+    if name == "latency":
+        return replace(fault, latency_ms=number)
+    return replace(fault, status=number) if name == "status" else replace(fault, slow_ms=number)

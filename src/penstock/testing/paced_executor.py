@@ -1,0 +1,65 @@
+"""The executor as a process of its own, with a model that answers at the pace that the input asks for.
+
+    python -m penstock.testing.paced_executor PROJECT SEEN [PORT]
+
+The input is {"text", "delayMs"?, "fault"?}; the answer is the text's words, each after `delayMs`. SEEN is a file that
+gets a line for each model call that began, ended or was cancelled. PACED_DRAIN_S is how long a shutdown waits.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from penstock.executor.app import build_app
+from penstock.executor.executor import Executor
+from penstock.executor.server import Listening, serve
+from penstock.pal import ModelAnswer, ModelCall, ModelFailed, Usage
+from penstock.settings import load_settings
+
+DRAIN_S = "5"
+
+
+class PacedProvider:
+    """A model without a network: its answer is what it was told, word by word."""
+
+    def __init__(self, seen: Path) -> None:
+        self._seen = seen
+
+    async def complete(self, call: ModelCall) -> ModelAnswer:
+        """The input's text; raises `ModelFailed` when the input asks for a fault."""
+        order = json.loads(str(call.messages[-1]["content"]))
+        text = str(order["text"])
+        words = text.split(" ")
+        self._note(f"began {text}")
+        try:
+            for index, word in enumerate(words):
+                if order.get("delayMs"):
+                    await asyncio.sleep(order["delayMs"] / 1000)
+                if call.on_delta is not None:
+                    call.on_delta(f" {word}" if index else word)
+        except asyncio.CancelledError:
+            self._note(f"cancelled {text}")
+            raise
+        if order.get("fault"):
+            raise ModelFailed("the model fell over", where="paced model", now="ask again", retryable=True)
+        self._note(f"ended {text}")
+        return ModelAnswer(text, (), Usage(len(call.messages), len(words), 0.0))
+
+    def _note(self, line: str) -> None:
+        with self._seen.open("a") as file:
+            file.write(line + "\n")
+
+
+def main() -> None:
+    """Serves until a signal ends it; the URL is the first line of the output."""
+    project, seen, *port = sys.argv[1:]
+    executor = Executor(load_settings(Path(project)), provider=PacedProvider(Path(seen)))
+    drain_s = float(os.environ.get("PACED_DRAIN_S", DRAIN_S))
+    listening = Listening("127.0.0.1", int(port[0]) if port else 0, drain_s)
+    serve(executor, build_app(executor), listening, lambda url: print(url, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

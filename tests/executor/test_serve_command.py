@@ -1,0 +1,66 @@
+"""`agentctl serve` as people start it, with the model library."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from penstock.testing.executor_world import World, in_prod, launch, wait_until
+
+AGENTCTL = [sys.executable, "-m", "penstock.cli.main"]
+SERVE = ["serve", "--insecure-dev", "--port", "0"]
+
+
+def agentctl(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*AGENTCTL, "--project", str(root), *words], capture_output=True, text=True, timeout=60)
+
+
+def test_without_identity_it_does_not_start(world: World) -> None:
+    refused = agentctl(world.root, "serve")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--insecure-dev" in refused.stderr
+    for host in ("0.0.0.0", "192.0.2.1", "example.org"):
+        abroad = agentctl(world.root, *SERVE, "--host", host)
+        assert (abroad.returncode, "no loopback address" in abroad.stderr) == (2, True)
+
+
+def test_a_port_in_use_is_named(world: World) -> None:
+    port = httpx.URL(world.start().url).port
+    taken = agentctl(world.root, "serve", "--insecure-dev", "--port", str(port))
+    assert (taken.returncode, "cannot listen" in taken.stderr) == (3, True)
+
+
+def test_a_database_of_a_newer_penstock_is_no_outage(world: World) -> None:
+    assert world.start().stop() == 0
+    with sqlite3.connect(world.root / ".penstock/store.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    refused = agentctl(world.root, *SERVE)
+    assert (refused.returncode, "made by a newer penstock" in refused.stderr) == (3, True)
+
+
+def test_the_real_model_library_answers_and_is_loaded_before_readiness(world: World) -> None:
+    release = world.release("echo", "2.0.0", model="scripted/qa-rules")
+    world.publish(echo=in_prod("2.0.0", release))
+    words = [*AGENTCTL, "--project", str(world.root), *SERVE]
+    executor = launch(words, world.root / "errors-serve.txt")
+    world.running.append(executor)
+    ready = httpx.get(f"{executor.url}/readyz")
+    assert (ready.status_code, ready.json()["reasons"]) == (503, ["the model library is loading"])
+    wait_until(lambda: httpx.get(f"{executor.url}/readyz").status_code == 200, what="ready", timeout_s=60)
+    result = executor.run(text="The user can log in within 5 seconds.").json()
+    assert result["status"] == "finished"
+    assert result["output"].startswith("Scripted model")
+    assert executor.stop() == 0
+    assert executor.errors.read_text().startswith("insecure: no identity")
+
+    here = agentctl(world.root, "run", "echo", "--input", '{"text": "The user can log in."}', "--json")
+    assert here.returncode == 0, here.stderr
+    answered = json.loads(here.stdout)
+    assert (answered["version"], answered["mode"]) == ("2.0.0", "live")
+    listed = json.loads(agentctl(world.root, "runs", "--json").stdout)["runs"]
+    assert [run["runId"] for run in listed] == [answered["runId"], result["runId"]]
+    assert agentctl(world.root, "replay", "--run-id", result["runId"]).returncode == 0

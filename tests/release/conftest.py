@@ -1,0 +1,228 @@
+"""A whole project on one screen: a bare remote, three people's clones of it, and one release store."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.cli.main import main
+from penstock.contracts.routing_table import AgentRoutes, RoutingTable
+from penstock.gates.context import GateContext
+from penstock.gates.gate import GATES, Finding, gate
+from penstock.release.driver import plan_promotion, promote
+from penstock.release.reconcile import Reconciled, reconcile
+from penstock.release.workspace import Workspace, open_workspace
+from penstock.settings import load_settings
+from penstock.testing.project import Project, project
+
+AUTHOR = ("Ada Author", "author@example.org")
+APPROVER = ("Ben Approver", "approver@example.org")
+MANAGER = ("Mia Manager", "manager@example.org")
+
+if "quality" not in GATES:
+
+    @gate("quality", revision=1)
+    def quality(context: GateContext) -> Finding:
+        """Fails what says of itself that it is bad, by a label."""
+        document: Any = context.release.agent.document
+        bad = document["metadata"].get("labels", {}).get("quality") == "bad"
+        return Finding("failed", "its label says bad") if bad else Finding("passed", "its label does not say bad")
+
+
+def agent_files(name: str, version: str, **options: str) -> dict[str, str]:
+    labels = f", labels: {{quality: {options['quality']}}}" if "quality" in options else ""
+    tool = f"\n  toolRefs: [tools/{options['tool']}]" if "tool" in options else ""
+    sticky = f"\n  routing: {{stickyBy: {options['sticky']}}}" if "sticky" in options else ""
+    return {
+        f"registry_repo/agents/{name}/{version}.yaml": f"""\
+apiVersion: penstock.dev/v1
+kind: Agent
+metadata: {{name: {name}, version: {version}, owner: qa{labels}}}
+spec:
+  mode: workflow
+  promptRef: prompts/{name}@{version}
+  modelRef: models/standard@1.0.0
+  policyRefs: [policies/default@1.0.0]{tool}{sticky}
+  input: {{schema: {{type: string}}}}
+  output: {{schema: {{type: string}}}}
+  runtime: {{selector: direct}}
+""",
+        f"registry_repo/prompts/{name}/{version}.md": f"""\
+---
+apiVersion: penstock.dev/v1
+kind: Prompt
+metadata: {{name: {name}, version: {version}, owner: qa}}
+spec: {{role: system}}
+---
+You are {name} {version}.
+""",
+    }
+
+
+SHARED = {
+    "registry_repo/models/standard/1.0.0.yaml": """\
+apiVersion: penstock.dev/v1
+kind: Model
+metadata: {name: standard, version: 1.0.0, owner: qa}
+spec: {model: scripted/qa-rules, contextTokens: 8000, price: {inputUsdPer1M: 0, outputUsdPer1M: 0}}
+""",
+    "registry_repo/policies/default/1.0.0.yaml": """\
+apiVersion: penstock.dev/v1
+kind: Policy
+metadata: {name: default, version: 1.0.0, owner: qa}
+spec: {rules: [{name: all, effect: allow}]}
+""",
+    "registry_repo/teams.yaml": """\
+teams:
+  qa: {members: [author@example.org], approvers: [approver@example.org]}
+releaseManagers: [manager@example.org]
+""",
+    "runtimes/direct.yaml": """\
+apiVersion: penstock.dev/v1
+kind: Runtime
+metadata: {name: direct}
+spec:
+  runtime: penstock
+  versions: ">=0.1,<1"
+  adapter: direct
+  capabilities: {modes: [workflow, conversational], toolCalling: true, streaming: true, maxContextTokens: 100000}
+""",
+    "pipelines/release.yaml": """\
+apiVersion: penstock.dev/v1
+kind: Pipeline
+metadata: {name: default}
+spec:
+  stages:
+    dev: {automatic: true, gates: [{gate: quality}]}
+    canary: {approvals: [{from: owners, count: 1}]}
+    prod: {gates: [{gate: canary-runs, params: {minRuns: 2}}], approvals: [{from: releaseManagers, count: 1}]}
+  canary: {steps: [{percent: 20}]}
+""",
+}
+
+
+@dataclass
+class World:
+    """One project; each person has a clone, all share the release store and the database."""
+
+    home: Path
+    author: Project
+    people: dict[str, Project] = field(default_factory=dict)
+    runs: int = 0
+
+    def clone(self, who: tuple[str, str]) -> Project:
+        if who[1] not in self.people:
+            self.people[who[1]] = self.author.clone(self.home / who[1].partition("@")[0], who)
+        return self.people[who[1]]
+
+    def workspace(self, who: tuple[str, str] = AUTHOR) -> Workspace:
+        return open_workspace(load_settings(self.clone(who).root))
+
+    def merge(self, files: dict[str, str | None], message: str = "Change") -> str:
+        """What a merge to main brings, from the author's own clone."""
+        self.author.git("pull", "--quiet", "--ff-only")
+        commit = self.author.commit(files, message)
+        self.author.push()
+        return commit
+
+    def add(self, name: str, version: str, **options: str) -> str:
+        return self.merge({**agent_files(name, version, **options)}, f"Add {name}@{version}")
+
+    def reconcile(self, who: tuple[str, str] = MANAGER) -> Reconciled:
+        return reconcile(self.workspace(who))
+
+    def table(self) -> RoutingTable:
+        table = self.workspace(MANAGER).releases.newest_table()
+        assert table is not None
+        return table
+
+    def routes(self, agent: str = "helper") -> AgentRoutes:
+        return self.table().agents[agent]
+
+    def stages_text(self, agent: str = "helper") -> str:
+        return self.author.git("--git-dir", str(self.author.remote), "show", f"main:registry_repo/stages/{agent}.yaml")
+
+    def log(self) -> list[str]:
+        return self.author.git("--git-dir", str(self.author.remote), "log", "--format=%s", "main").splitlines()
+
+    def cli(self, who: tuple[str, str], *words: str) -> int:
+        return main(["--project", str(self.clone(who).root), *words])
+
+    def evidence(self, agent: str, version: str, stage: Any) -> str:
+        workspace = self.workspace(MANAGER)
+        workspace.fetch()
+        view = plan_promotion(workspace, (agent, version, stage)).situation.view
+        assert view is not None
+        return view.digest
+
+    def measure(self, agent: str, version: str, stage: Any) -> None:
+        """What `agentctl check` does: the gates before a stage, stored."""
+        from penstock.release.automatic import measured_plan
+
+        workspace = self.workspace(MANAGER)
+        workspace.fetch()
+        measured_plan(workspace, agent, version, stage)
+
+    def live_runs(self, agent: str, count: int, *, stage: str = "canary", status: str = "finished") -> None:
+        """Stored live runs of what stands at a stage, as the spool's drain writes them."""
+        routes = self.routes(agent)
+        entry = routes.canary if stage == "canary" else routes.prod
+        assert entry is not None
+        from penstock.release.clock import now, stamp
+
+        workspace = self.workspace(MANAGER)
+        for _ in range(count):
+            self.runs += 1
+            run = {
+                "runId": f"run-{self.runs}",
+                "agent": agent,
+                "version": entry.version,
+                "release": entry.release,
+                "stage": stage,
+                "mode": "live",
+                "status": status,
+                "tenant": "t",
+                "sessionId": None,
+                "startedAt": stamp(now()),
+                "durationMs": 5.0,
+                "costUsd": 0.0,
+            }
+            workspace.runs.ingest([{"kind": "run", "run": run}])
+
+    def approve(self, agent: str, version: str, stage: Any, who: tuple[str, str]) -> None:
+        from penstock.release.approval import decide
+
+        digest = self.evidence(agent, version, stage)
+        decide(self.workspace(who), (agent, version, stage), "approve", digest, "looks right")
+
+    def to_canary(self, agent: str, version: str) -> None:
+        self.approve(agent, version, "canary", APPROVER)
+        promote(self.workspace(APPROVER), (agent, version, "canary"))
+
+    def to_prod(self, agent: str, version: str) -> None:
+        """From dev to prod, the whole path."""
+        self.to_canary(agent, version)
+        self.live_runs(agent, 2)
+        self.measure(agent, version, "prod")
+        self.approve(agent, version, "prod", MANAGER)
+        promote(self.workspace(MANAGER), (agent, version, "prod"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
+    """A world with the agent `helper` (and those named) at 1.0.0, merged and not yet reconciled."""
+    monkeypatch.setenv("PENSTOCK_RELEASES_URL", str(tmp_path / "releases"))
+    monkeypatch.setenv("PENSTOCK_DATABASE_URL", f"sqlite:///{tmp_path / 'store.db'}")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def make(*agents: str, files: dict[str, str] | None = None, remote: bool = True) -> World:
+        content = dict(SHARED)
+        for agent in agents or ("helper",):
+            content |= agent_files(agent, "1.0.0")
+        made = project({**content, **(files or {})}, tmp_path / "author", remote=remote)
+        return World(tmp_path, made, {AUTHOR[1]: made})
+
+    return make

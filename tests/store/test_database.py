@@ -1,0 +1,154 @@
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+import penstock.store.migrate
+from penstock.errors import Invalid, Unavailable, WrongUse
+from penstock.store import tables
+from penstock.store.database import Database, open_database, upgrade
+from penstock.store.migrate import HEAD, REVISIONS
+
+
+def opened_revision(url: str) -> str:
+    database = open_database(url)
+    with database.read() as connection:
+        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    database.close()
+    return str(revision)
+
+
+def test_the_revisions_lead_to_the_tables_that_the_program_uses(database: Database) -> None:
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_the_file_names_say_the_revisions() -> None:
+    scripts = ScriptDirectory(str(Path(penstock.store.migrate.__file__).parent / "migrations"))
+    assert scripts.get_current_head() == HEAD
+    assert sorted(script.revision for script in scripts.walk_revisions()) == list(REVISIONS)
+
+
+def test_many_processes_may_open_a_new_database_at_once(database_url: str) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert pool.map(opened_revision, [database_url] * 8) == [HEAD] * 8
+
+
+def test_a_newer_database_is_refused(database_url: str) -> None:
+    database = open_database(database_url)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    for use in (open_database, upgrade):
+        with pytest.raises(Unavailable, match="made by a newer penstock") as caught:
+            use(database_url)
+        assert caught.value.exit_code == 3
+
+
+def test_an_older_database_asks_for_upgrade_and_gets_it(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's newest schema is taken to be one further: the database at hand is then an older one."""
+    open_database(database_url).close()
+    monkeypatch.setattr("penstock.store.database.HEAD", "0002")
+    monkeypatch.setattr("penstock.store.database.REVISIONS", ("0001", "0002"))
+    with pytest.raises(Unavailable, match="schema 0001") as caught:
+        open_database(database_url)
+    assert "agentctl upgrade" in caught.value.now
+    ran = []
+
+    def to_second(connection: object) -> None:
+        ran.append(True)
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("penstock.store.database.run_revisions", to_second)
+    assert upgrade(database_url) == ("0001", "0002")
+    assert ran == [True]
+    open_database(database_url).close()
+
+
+def test_upgrade_makes_a_new_one(database_url: str) -> None:
+    assert upgrade(database_url) == (None, HEAD)
+    assert upgrade(database_url) == (HEAD, HEAD)
+
+
+def test_a_transaction_is_whole_or_not_at_all(database: Database) -> None:
+    def broken() -> None:
+        with database.write() as connection:
+            connection.execute(tables.payload_deletions.insert(), {"run_id": "r", "at": "now"})
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        broken()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM payload_deletions")).scalar_one() == 0
+
+
+def test_a_value_that_breaks_a_rule_is_the_callers_fault(database: Database) -> None:
+    def broken() -> None:
+        with database.write() as connection:
+            connection.execute(tables.payload_deletions.insert(), [{"run_id": "r", "at": "now"}] * 2)
+
+    with pytest.raises(Invalid, match="refuses a value"):
+        broken()
+
+
+def test_sqlite_is_durable_and_has_readers_beside_its_writer(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'store.db'}")
+    with database.write() as writer:
+        writer.execute(tables.payload_deletions.insert(), {"run_id": "r", "at": "now"})
+        pragmas = {name: writer.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
+        with database.read() as reader:
+            assert reader.execute(text("SELECT count(*) FROM payload_deletions")).scalar_one() == 0
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+    database.close()
+
+
+@pytest.mark.parametrize("harm", [b"no database at all " * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_file_is_unavailable(tmp_path: Path, harm: bytes) -> None:
+    file = tmp_path / "store.db"
+    file.write_bytes(harm)
+    with pytest.raises(Unavailable, match="database failed") as caught:
+        open_database(f"sqlite:///{file}")
+    assert str(file) in caught.value.where
+    assert file.read_bytes() == harm
+
+
+def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE theirs (id)")
+    connection.close()
+    with pytest.raises(Unavailable, match="another program"):
+        open_database(f"sqlite:///{file}")
+
+
+def test_a_file_that_is_gone_takes_no_more_writes(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    database = open_database(f"sqlite:///{file}")
+
+    def write() -> None:
+        with database.write() as connection:
+            connection.execute(text("DELETE FROM runs"))
+
+    moved = file.rename(tmp_path / "moved.db")
+    with pytest.raises(Unavailable, match="gone"):
+        write()
+    moved.rename(file)
+    write()
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://host/db"])
+def test_a_bad_url_is_wrong_use(url: str) -> None:
+    with pytest.raises(WrongUse):
+        open_database(url)
+
+
+def test_a_server_that_is_away_is_unavailable_and_no_password_is_shown() -> None:
+    with pytest.raises(Unavailable) as caught:
+        open_database("postgresql://user:hunter2@127.0.0.1:9/none")
+    assert "hunter2" not in str(caught.value)
