@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from penstock.engine.assembly import assemble
@@ -25,8 +26,9 @@ async def test_an_assembled_engine_writes_to_the_projects_spool(tmp_path: Path) 
 
 async def test_an_engine_with_a_sink_of_its_own_writes_nothing(tmp_path: Path) -> None:
     release, body = example_release(rules=DENIED)
-    parts = assemble(Settings(root=tmp_path), {"direct": example_declaration()}, {}.__getitem__, sink=NoSink())
+    blobs = {release.prompt.body: body}
+    parts = assemble(Settings(root=tmp_path), {"direct": example_declaration()}, blobs.__getitem__, sink=NoSink())
     call = RunCall(release=release, prompt_body=body, runtime="direct", input="hello")
     assert (await parts.engine.start(call).result()).status == "rejected"
     await parts.close()
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []

@@ -303,6 +303,14 @@ async def test_payloads_are_apart_from_events(rig: MakeRig) -> None:
     assert finished["output"] == {"digest": digest("grey"), "ref": "output"}
 
 
+@pytest.mark.parametrize("given", ["text", {"b": 1.0, "a": ["ä", None]}, [], 7])
+async def test_the_inputs_digest_is_that_of_its_canonical_form(rig: MakeRig, given: Any) -> None:
+    one = rig(FakeProvider(says("hi")))
+    await one.run(one.call({"input": {"schema": {}}}, input=given))
+    [started] = [event for event in one.sink.events() if event["type"] == "run.started"]
+    assert started["data"]["input"]["digest"] == digest(given)
+
+
 async def test_usage_of_the_run_is_the_sum_of_its_events(rig: MakeRig) -> None:
     one = rig(
         FakeProvider(asks(("weather", {"town": "Bonn"})), says("x", Usage(7, 3, 0.25))),

@@ -64,3 +64,21 @@ def test_the_real_model_library_answers_and_is_loaded_before_readiness(world: Wo
     listed = json.loads(agentctl(world.root, "runs", "--json").stdout)["runs"]
     assert [run["runId"] for run in listed] == [answered["runId"], result["runId"]]
     assert agentctl(world.root, "replay", "--run-id", result["runId"]).returncode == 0
+
+
+def test_a_draft_runs_dry_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    root = tmp_path / "laid-down"
+    laid = subprocess.run([*AGENTCTL, "init", str(root)], capture_output=True, text=True, timeout=60)
+    assert laid.returncode == 0, laid.stderr
+    before = {path for path in root.rglob("*") if ".git" not in path.parts}
+    requirement = json.dumps({"requirement": "The user can reset the password within 15 minutes.", "product": "Shop"})
+    agent = next((root / "registry_repo/agents").iterdir()).name
+    dry = agentctl(root, "run", agent, "--dry", "--input", requirement, "--json")
+    assert dry.returncode == 0, dry.stderr
+    result = json.loads(dry.stdout)
+    assert (result["status"], result["mode"], result["stage"]) == ("finished", "dry", "dev")
+    assert {path for path in root.rglob("*") if ".git" not in path.parts} == before
+    staged = agentctl(root, "run", agent, "--dry", "--stage", "prod", "--input", requirement)
+    assert (staged.returncode, "a draft stands in no stage" in staged.stderr) == (2, True)
+    unreleased = agentctl(root, "run", agent, "--input", requirement)
+    assert (unreleased.returncode, "no routing table" in unreleased.stderr) == (3, True)

@@ -276,6 +276,20 @@ def test_an_agent_without_its_runtime_is_no_evidence(recorded: Project) -> None:
     assert (result.outcome, result.reason) == ("errored", "not-installed-anywhere is not installed")
 
 
+async def test_it_can_be_asked_from_within_an_event_loop(recorded: Project) -> None:
+    assert judge(recorded).outcome == "passed"
+
+
+class Sleeping:
+    """A runtime that never answers."""
+
+    def __init__(self, declaration: Any) -> None:
+        self.declaration = declaration
+
+    async def run(self, agent: Release, request: Any, doors: Any) -> Any:
+        await asyncio.Event().wait()
+
+
 class Loud:
     """A runtime that asks something else of the model than the others do."""
 
@@ -314,6 +328,12 @@ def test_a_replay_that_breaks_is_no_evidence(with_runtime: Callable[[str, type],
     result = judge(with_runtime("crashing", Crashing))
     assert result.outcome == "errored"
     assert result.reason == "the replay of case hello on runtime crashing broke: the runtime raised RuntimeError"
+
+
+def test_replays_that_do_not_end_are_no_evidence(with_runtime: Callable[[str, type], Project]) -> None:
+    made = with_runtime("sleeping", Sleeping)
+    result = run_gate(gate_context(made), GateUse.model_validate({"gate": "contract", "params": {"timeoutS": 1}}))
+    assert (result.outcome, result.reason) == ("errored", "the replays did not end within 1 s")
 
 
 def second_version(made: Project, model: Any, sequence: str = "show") -> Release:

@@ -44,7 +44,7 @@ def test_no_tool_says_so(judge: Judge) -> None:
 
 def test_tests_beside_a_tool_run_with_the_tool_loaded_as_in_production(judge: Judge) -> None:
     result = judge({"tool.py": TOOL, "words.py": WORDS, "test_tool.py": GOOD})
-    assert result.reason == "1 tests of 1 tools passed"
+    assert result.reason == "1 test of 1 tool passed"
     assert (result.outcome, result.measured) == ("passed", {"tools": 1, "tests": 1})
 
 
@@ -110,7 +110,7 @@ def test_no_secret_and_no_setting_reaches_the_tests(judge: Judge, monkeypatch: p
         "    assert os.environ['HOME'].startswith(os.environ['TMPDIR'])\n"
     )
     result = judge({"tool.py": TOOL, "words.py": WORDS, "test_tool.py": look})
-    assert (result.outcome, result.reason) == ("passed", "1 tests of 1 tools passed")
+    assert (result.outcome, result.reason) == ("passed", "1 test of 1 tool passed")
 
 
 def test_a_hanging_test_is_killed_with_its_children(judge: Judge, tmp_path: Path) -> None:

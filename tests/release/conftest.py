@@ -199,11 +199,12 @@ class World:
         decide(self.workspace(who), (agent, version, stage), "approve", digest, "looks right")
 
     def to_canary(self, agent: str, version: str) -> None:
+        self.reconcile()
         self.approve(agent, version, "canary", APPROVER)
         promote(self.workspace(APPROVER), (agent, version, "canary"))
 
     def to_prod(self, agent: str, version: str) -> None:
-        """From dev to prod, the whole path."""
+        """From the merge to prod, the whole path."""
         self.to_canary(agent, version)
         self.live_runs(agent, 2)
         self.measure(agent, version, "prod")

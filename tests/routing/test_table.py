@@ -74,7 +74,7 @@ def test_a_stopped_agent_takes_no_run_and_says_why(status: str) -> None:
     stopped = table([change], status=status)
     for wish in ({}, {"version": "1.0.0"}, {"stage": "prod"}, {"pinned": "1.0.0"}):
         with pytest.raises(Refused, match=f"{status} and takes no new run: costs explode"):
-            ask(stopped, **wish)  # type: ignore[arg-type]
+            ask(stopped, **wish)
 
 
 # --- an explicit version or stage
@@ -129,9 +129,9 @@ def test_an_explicit_wish_comes_before_the_session() -> None:
 @pytest.mark.parametrize("wish", [{"version": "1.1.0"}, {"stage": "canary"}])
 def test_a_quarantined_or_disabled_wish_is_refused(wish: dict[str, str]) -> None:
     with pytest.raises(Refused, match="quarantined"):
-        ask(table(canary=canary("1.1.0"), quarantined=[digest("1.1.0")]), **wish)  # type: ignore[arg-type]
+        ask(table(canary=canary("1.1.0"), quarantined=[digest("1.1.0")]), **wish)
     with pytest.raises(Refused, match="disabled"):
-        ask(table(canary=canary("1.1.0"), disabled=["1.1.0"]), **wish)  # type: ignore[arg-type]
+        ask(table(canary=canary("1.1.0"), disabled=["1.1.0"]), **wish)
 
 
 def test_a_disabled_version_that_stands_nowhere_is_refused_not_unknown() -> None:
@@ -181,9 +181,9 @@ def test_a_session_on_an_unknown_release_moves_on() -> None:
 @pytest.mark.parametrize("who", [{"tenant": "t"}, {"user": "u"}, {"session": "s"}])
 def test_the_allow_list_meets_the_canary_at_no_weight(who: dict[str, str]) -> None:
     of = table(canary=canary("1.1.0", 0, tenants=["t"], users=["u"], sessions=["s"]))
-    assert answer(ask(of, **who)) == ("1.1.0", "canary", "allow-list")  # type: ignore[arg-type]
+    assert answer(ask(of, **who)) == ("1.1.0", "canary", "allow-list")
     assert answer(ask(of)) == ("1.0.0", "prod", "prod")
-    pinned = ask(of, "1.0.0", **who)  # type: ignore[arg-type]
+    pinned = ask(of, "1.0.0", **who)
     assert pinned.reason == "session"
 
 
@@ -212,7 +212,7 @@ def test_the_weight_decides_by_the_bucket_of_salt_and_key() -> None:
 def test_the_key_is_sticky_by_else_session_user_run(sticky: str, who: dict[str, str], key: str) -> None:
     place = bucket(f"{digest('1.1.0')}:{key}", 10_000)
     for weight, expected in ((place, "prod"), (place + 1, "canary weight")):
-        assert ask(table(stickyBy=sticky, canary=canary(weight=weight)), **who).reason == expected  # type: ignore[arg-type]
+        assert ask(table(stickyBy=sticky, canary=canary(weight=weight)), **who).reason == expected
 
 
 @given(st.text(min_size=1), st.integers(0, 10_000), st.integers(0, 10_000))

@@ -1,9 +1,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped, unused-ignore]
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError  # type: ignore[import-untyped, unused-ignore]
 from moto.server import ThreadedMotoServer
 
 from penstock.errors import Unavailable

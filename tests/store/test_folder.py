@@ -75,7 +75,7 @@ def test_a_disk_that_fails_leaves_nothing_and_says_why(
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder.os, "write", fails)
+        patch.setattr("penstock.store.folder.os.write", fails)
         with pytest.raises(Unavailable, match=os.strerror(code)) as caught:
             objects.create("a/second", b"2")
     assert caught.value.exit_code == 3
@@ -85,7 +85,7 @@ def test_a_disk_that_fails_leaves_nothing_and_says_why(
 
 def test_a_short_write_is_written_to_its_end(objects: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
-    monkeypatch.setattr(folder.os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:7]))
+    monkeypatch.setattr("penstock.store.folder.os.write", lambda descriptor, data: write(descriptor, bytes(data)[:7]))
     data = os.urandom(100)
     objects.create("a", data)
     assert objects.get("a") == data

@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -150,10 +151,23 @@ async def test_a_full_disk_refuses_and_recovers_without_loss(spool: Spool, disk:
     assert [record["n"] for record in stored(spool)] == [0, 1, 2]
 
 
+async def test_a_spool_whose_folder_was_removed_acknowledges_nothing(spool: Spool) -> None:
+    spool.append({"n": 0})
+    await spool.commit()
+    shutil.rmtree(spool.folder)
+    spool.append({"n": 1})
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await spool.commit()
+
+
 async def test_a_full_queue_refuses_at_once(tmp_path: Path, disk: FailingDisk) -> None:
     spool = Spool(tmp_path / "spool", max_queue=10)
     gate = threading.Event()
-    disk.after = lambda: gate.wait(10) and None
+
+    def hold() -> None:
+        gate.wait(10)
+
+    disk.after = hold
     spool.append({"n": 0})
     first = asyncio.create_task(spool.commit())
     await until(lambda: disk.flushes == 1)

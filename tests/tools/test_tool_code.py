@@ -137,7 +137,7 @@ def test_a_package_with_a_start_of_its_own(bench: Any) -> None:
         {"__init__.py": "READY = True\n", "tool.py": "from . import READY\nasync def act(a, c): return {'r': READY}\n"}
     )
     code = load_code(tool, bench.cache, bench.blobs.__getitem__)
-    assert import_entry(code.folder, code.package, code.entry)
+    assert import_entry(code.folder, code.package, code.entry).__name__ == "act"
     assert sys.modules[code.package].READY is True
     forget(code.package)
 

@@ -68,7 +68,8 @@ class Checking:
     @cached_property
     def tree(self) -> Registry:
         """The working tree's registry."""
-        return load_registry(TreeSource(self.workspace.settings.root))
+        settings = self.workspace.settings
+        return load_registry(TreeSource(settings.root), default_runtime=settings.default_runtime)
 
     @cached_property
     def pipeline(self) -> Pipeline:

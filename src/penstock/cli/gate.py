@@ -29,7 +29,7 @@ def contract(version: str, against: str | None, as_json: bool) -> int:
     The result is a draft: shown, never counted.
     """
     settings = project_settings()
-    registry = load_registry(TreeSource(settings.root))
+    registry = load_registry(TreeSource(settings.root), default_runtime=settings.default_runtime)
     agent, number = parse_version(version)
     context = draft_context(settings, registry, agent, number, progress=Terminal(version))
     if against is not None:

@@ -11,8 +11,10 @@ def help_page() -> str:
     """The page: a table of all commands, then each one's help."""
     parent = click.Context(agentctl, info_name="agentctl", max_content_width=WIDTH, terminal_width=WIDTH)
     rows = [f"| [`{name}`](#{name}) | {text} |" for name, (_, text) in COMMANDS.items()]
-    head = ["# Commands", "", "Written by `make docs` from the commands' own help.", "", "| command | does |", "|---|---|"]
-    return "\n".join([*head, *rows, "", *(_section(parent, name) for name in COMMANDS)])
+    head = ["# Commands", "", "Written by `make docs` from the commands' own help.", ""]
+    return "\n".join(
+        [*head, "| command | does |", "|---|---|", *rows, "", *(_section(parent, name) for name in COMMANDS)]
+    )
 
 
 def _section(parent: click.Context, name: str) -> str:

@@ -1,6 +1,7 @@
 """`agentctl`: the command line. Each command lives in its own file and is imported when it is called."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 
 from penstock import __version__
 from penstock.cli.output import report_error
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Unavailable
 
 # command -> (module below penstock.cli, help line): so that `--help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -24,15 +25,33 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "record": ("record", "Record a contract suite's journals."),
     "check": ("check", "Run all gates of the next stage."),
     "report": ("report", "Write the report of a version."),
+    "status": ("status", "Show who stands where, and what the next stage asks for."),
+    "plan": ("plan", "Show what a promotion would change and what stands in the way."),
+    "promote": ("promote", "Move a version to a stage."),
+    "approve": ("approve", "Approve a version on its evidence."),
+    "reject": ("approve", "Reject a version on its evidence."),
+    "rollback": ("rollback", "Take a canary or prod back at once."),
+    "unhold": ("rollback", "Lift the hold that a rollback left."),
+    "unquarantine": ("rollback", "Lift the quarantine of a release."),
+    "freeze": ("freeze", "Stop new runs."),
+    "thaw": ("freeze", "Let new runs in again."),
+    "deprecate": ("retire", "Deprecate a version."),
+    "disable": ("retire", "Disable a version or a whole agent."),
+    "reconcile": ("reconcile", "Bring routing table and base branch together; show the drift."),
     "run": ("run", "Run an agent, here or on an executor."),
     "runs": ("runs", "List stored runs."),
     "events": ("runs", "Show the events of a run."),
     "cancel": ("run", "End a run of an executor."),
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),
+    "routes": ("routes", "Show the routing table in force; its history, soundness, changes."),
+    "upgrade": ("upgrade", "Bring the database to this program's schema."),
+    "demo": ("demo", "Play the main job in a scratch project."),
+    "dev": ("dev", "Start executor and Dagster UI together."),
 }
 
 INTERRUPTED = 130
+SHOW_TRACEBACK = "PENSTOCK_TRACEBACK"
 
 
 class Commands(click.Group):
@@ -88,7 +107,20 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0
+    except Exception as error:
+        if os.environ.get(SHOW_TRACEBACK):
+            raise
+        report_error(_fault_of_ours(error), as_json="--json" in words)
+        return Unavailable.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _fault_of_ours(error: Exception) -> PenstockError:
+    return Unavailable(
+        f"unexpected: {type(error).__name__}: {error}",
+        where="agentctl",
+        now=f"this is a fault of Penstock; {SHOW_TRACEBACK}=1 shows where, for a report",
+    )
 
 
 if __name__ == "__main__":

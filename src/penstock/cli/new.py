@@ -134,7 +134,7 @@ def _record(settings: Settings, name: str, number: str) -> list[str]:
     try:
         return asyncio.run(record_version(settings, name, number))
     except PenstockError as error:
-        error.now = f"the files are laid down; mend this, then `agentctl record {name}@{number}`. {error.now}"
+        error.now = f"the files are laid down; mend this, then `agentctl record {name}@{number}`"
         raise
 
 

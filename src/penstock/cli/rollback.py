@@ -19,7 +19,7 @@ from penstock.release.stops import unquarantine as lift_quarantine
 def rollback(agent: str, stage: str | None, to: str | None, keep: bool, reason: str, as_json: bool) -> int:
     """Takes an agent's canary or prod back at once, with a hold and, unless --keep, a quarantine.
 
-    It needs only the release store: while Git, the database or Dagster is down it works as well, and the commit follows.
+    It needs only the release store: it works while Git, the database or Dagster is down, and the commit follows.
     """
     done = roll_back(workspace_here(), agent, reason, stage=stage, to=to, keep=keep)
     show(urgent_document(done), urgent_text(done), as_json=as_json)

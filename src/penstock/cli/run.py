@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -158,6 +159,7 @@ async def _run_released(settings: Settings, wish: _Wish, *, stream: bool) -> dic
     from penstock.executor.executor import Executor
     from penstock.executor.order import Identity, RunOrder
 
+    logging.getLogger("penstock").setLevel(logging.ERROR)  # what matters of it comes as an error
     async with Executor(settings) as executor:
         order = RunOrder(wish.input, wish.session, wish.version, wish.stage)
         _ = executor.table  # says why, if there is none
@@ -221,8 +223,8 @@ def _summary(result: dict[str, Any]) -> str:
 
 
 async def _replay(settings: Settings, run_id: str, runtime: str | None) -> dict[str, Any]:
-    from penstock.executor.replay import compare, read_stored_run, start_replay
-    from penstock.executor.stored import open_runs, replaying
+    from penstock.executor.replay import compare, read_stored_run, replaying, start_replay
+    from penstock.executor.stored import open_runs
 
     with open_runs(settings) as runs:
         stored = read_stored_run(runs, run_id)

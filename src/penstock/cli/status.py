@@ -43,8 +43,6 @@ def _text(one: AgentStatus) -> str:
     lines += [f"  not committed yet: {text}" for text in one.uncommitted]
     lines += [f"  drift: {text}" for text in one.drift]
     for step in one.steps:
-        lines.append(
-            f"  {step.version} to {step.stage}: {'nothing stands in the way' if not step.unmet else ''}".rstrip()
-        )
+        lines.append(f"  {step.version} to {step.stage}:{'' if step.unmet else ' nothing stands in the way'}")
         lines += [f"    - {sentence}" for sentence in step.unmet]
     return "\n".join(lines)

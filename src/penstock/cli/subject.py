@@ -64,7 +64,7 @@ def urgent_text(done: Urgent) -> str:
 
 def standing_line(routes: AgentRoutes) -> str:
     """Who stands where, in one line."""
-    parts = [routes.status] if routes.status != "active" else []
+    parts: list[str] = [routes.status] if routes.status != "active" else []
     for place, entry in (("prod", routes.prod), ("canary", routes.canary), ("previous", routes.previous)):
         if entry is not None:
             parts.append(f"{place} {entry.version}")

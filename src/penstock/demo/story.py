@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock.demo.answers import answer_lines, write_answers
 from penstock.demo.executor_process import ExecutorProcess
 from penstock.demo.stage import APPROVER, AUTHOR, MANAGER, PEOPLE, Person, Stage
 from penstock.demo.traffic import Traffic
 from penstock.errors import PenstockError
-from penstock.scaffold.reference import reference_folder
+from penstock.scaffold.reference import reference_files
 
 GENERATOR, PLANNER = "testcase-generator", "testplan-generator"
 OLD, NEW = "1.0.0", "1.1.0"
@@ -82,7 +82,10 @@ class Story:
         self.stage.scene(f"A merge request brings {GENERATOR} {NEW}")
         self._propose(NEW, (GENERATOR,))
         impact = self.stage.agentctl(AUTHOR, "impact", "--base", "origin/main")
-        self.stage.say(f"   brings: {_names(impact.get('new', []))}")
+        for brought in impact["new"]:
+            changed = [f"{one['document']} {one['pointer']}" for one in brought["differences"]]
+            self.stage.say(f"   {brought['agent']}@{brought['version']} differs from {brought['previous']} in:")
+            self.stage.say("".join(f"     {line}\n" for line in changed).rstrip())
         self._merge(NEW)
         self._reconcile()
 
@@ -120,9 +123,8 @@ class Story:
     def _what_happened(self, executor: ExecutorProcess) -> None:
         self.stage.scene("What happened, and where to look")
         history = self.stage.agentctl(MANAGER, "routes", "history")
-        for line in history.get("generations", history.get("items", [])):
-            source = line.get("source", line)
-            self.stage.say(f"   generation {line['generation']:>2}  {source['kind']:10} {source.get('reason', '')}")
+        for line in reversed(history["generations"]):
+            self.stage.say(f"   generation {line['generation']:>2}  {line['kind']:9} {line['reason']}")
         self.stage.agentctl(MANAGER, "status", GENERATOR)
         manager = self.stage.clone_of(MANAGER)
         self.facts["folder"] = str(self.stage.folder)
@@ -166,7 +168,8 @@ class Story:
         """What the protected job on main does: the gates that count, and dev."""
         self._follow_main(MANAGER)
         done = self.stage.agentctl(MANAGER, "reconcile")
-        self.stage.say(f"   moved to dev: {_names(done.get('moved', []))}")
+        moved = [f"{move['agent']}@{move['version']} to {move['stage']}" for move in done["moves"] if move["moved"]]
+        self.stage.say(f"   moved: {', '.join(moved) or 'nothing'}")
 
     def _promote(self, ref: str, stage: str, approver: Person, executor: ExecutorProcess) -> None:
         """Check, approve, promote, and wait until the executor serves it."""
@@ -174,8 +177,9 @@ class Story:
         self.stage.agentctl(MANAGER, "check", ref)
         self._follow_main(approver)
         evidence = self.stage.agentctl(approver, "plan", ref, "--to", stage, expect=1)["evidence"]
-        digest = evidence["digest"] if isinstance(evidence, dict) else evidence
-        self.stage.agentctl(approver, "approve", ref, "--to", stage, "--report", digest, "--comment", "demo: reviewed")
+        self.stage.say(f"   evidence {evidence['evidence'][:19]}: {evidence['why']}")
+        report = ("--report", evidence["evidence"][:31])
+        self.stage.agentctl(approver, "approve", ref, "--to", stage, *report, "--comment", "demo: reviewed")
         done = self.stage.agentctl(MANAGER, "promote", ref, "--to", stage)
         seconds = executor.wait_live(_generation(done))
         self.stage.say(
@@ -224,25 +228,11 @@ class Story:
             )
 
     def _show_answers(self, traffic: Traffic) -> None:
-        answers = self.stage.folder / "answers.csv"
-        lines = ["user,version,stage,milliseconds,testCases,requirement"]
-        for answer in sorted(traffic.answers, key=lambda one: one.user):
-            cases = len(answer.output["testCases"])
-            text = answer.input["requirement"].replace('"', "'")
-            lines.append(f'{answer.user},{answer.version},{answer.stage},{answer.milliseconds:.0f},{cases},"{text}"')
-        answers.write_text("\n".join(lines) + "\n", "utf-8")
-        for answer in sorted(traffic.answers, key=lambda one: one.user)[:8]:
-            text = answer.input["requirement"]
-            self.stage.say(
-                f"   {answer.user} <- {answer.version} ({answer.stage}): {len(answer.output['testCases'])} test cases for “{text[:60]}”"
-            )
-        for version, count in sorted(traffic.versions.items()):
-            cases = [len(one.output["testCases"]) for one in traffic.answers if one.version == version]
-            share = 100 * count / len(traffic.answers)
-            self.stage.say(
-                f"   {version} answered {count} ({share:.0f} %), {sum(cases) / count:.1f} test cases each on average"
-            )
-        self.stage.say(f"   all of them, with the version that answered each: {answers}")
+        path = self.stage.folder / "answers.csv"
+        write_answers(traffic.answers, path)
+        for line in answer_lines(traffic.answers):
+            self.stage.say(f"   {line}")
+        self.stage.say(f"   all of them, with the version that answered each: {path}")
 
 
 def _agent_paths(version: str, agents: Sequence[str] = (GENERATOR, PLANNER)) -> tuple[str, ...]:
@@ -260,19 +250,16 @@ def _agent_paths(version: str, agents: Sequence[str] = (GENERATOR, PLANNER)) -> 
 
 def _copy_reference(clone: Path, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:
     """Copies the reference content into a clone: all of it, `only` some paths, or all `without` some."""
-    source = reference_folder()
     folders = ("registry_repo", "contract_suites", "datasets", "evals", "runtimes", "pipelines")
-    files = [path for folder in folders for path in sorted((source / folder).rglob("*")) if path.is_file()]
-    for path in files:
-        place = path.relative_to(source).as_posix()
-        chosen = _below(place, only) if only else not _below(place, without)
-        if chosen and "__pycache__" not in path.parts and not place.startswith("registry_repo/stages/"):
+    files = reference_files(*(only or folders))
+    if not only:
+        files["pyproject.toml"] = b'[tool.penstock]\ndriver = "ci"\ndefault_runtime = "langgraph"\n'
+        files[".gitignore"] = b".penstock/\nreports/\n__pycache__/\n"
+    for place, content in files.items():
+        if not _below(place, without):
             target = clone / place
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-    if not only:
-        (clone / "pyproject.toml").write_text('[tool.penstock]\ndriver = "ci"\ndefault_runtime = "langgraph"\n')
-        (clone / ".gitignore").write_text(".penstock/\nreports/\n__pycache__/\n")
+            target.write_bytes(content)
 
 
 def _below(place: str, paths: Sequence[str]) -> bool:
@@ -281,7 +268,3 @@ def _below(place: str, paths: Sequence[str]) -> bool:
 
 def _generation(document: dict[str, Any]) -> int:
     return int(document["generation"])
-
-
-def _names(items: Sequence[Any]) -> str:
-    return ", ".join(str(item.get("ref", item)) if isinstance(item, dict) else str(item) for item in items) or "nothing"

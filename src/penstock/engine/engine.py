@@ -181,7 +181,7 @@ class Engine:
         run.keep("input", "input", call.input)
         run.keep("messages", "messages", list(messages))
         data = {
-            "input": {"digest": digest(call.input), "ref": "input"},
+            "input": {"digest": _input_digest(call, messages), "ref": "input"},
             "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
         }
         run.log.emit("run.started", data)
@@ -202,6 +202,11 @@ class Engine:
         self._ended[handle.run_id] = handle
         if len(self._ended) > RECENT_RUNS:
             self._ended.popitem(last=False)
+
+
+def _input_digest(call: RunCall, messages: tuple[Message, ...]) -> str:
+    """Of the canonical input; one that is no string stands in the last message in that form already."""
+    return digest(call.input) if isinstance(call.input, str) else digest_bytes(messages[-1]["content"].encode())
 
 
 def _messages(compiled: CompiledRelease, call: RunCall) -> tuple[Message, ...]:

@@ -36,9 +36,7 @@ class EventLog:
         self.events: list[Event] = []
         self.closed = False
         self._sink = sink
-        self._call = call
-        self._compiled = compiled
-        self._span_id = span_id
+        self._form = _form(call, compiled, span_id)
         self._deltas = 0
         self._listeners: set[asyncio.Queue[Event | Exception | None]] = set()
         self._ended: Exception | bool = False
@@ -112,29 +110,42 @@ class EventLog:
     def _event(
         self, type_: str, data: dict[str, Any], seq: int | None, span_id: str | None, parent_span_id: str | None
     ) -> Event:
-        call, compiled = self._call, self._compiled
-        return {
-            "schema": EVENT_SCHEMA,
-            "id": str(uuid_utils.uuid7()),
-            "type": type_,
-            "time": now(),
-            "seq": seq,
-            "attempt": 1,
-            "runId": call.run_id,
-            "sessionId": call.session_id,
-            "traceId": call.trace_id,
-            "spanId": span_id or self._span_id,
-            "parentSpanId": parent_span_id if span_id else call.parent_span_id,
-            "mainAgentId": compiled.name,
-            "subAgentId": None,
-            "agent": compiled.name,
-            "version": compiled.version,
-            "release": compiled.digest,
-            "stage": call.effective_stage,
-            "team": compiled.team,
-            "tenant": call.tenant,
-            "actor": call.user,
-            "runtime": call.runtime,
-            "mode": call.mode,
-            "data": data,
-        }
+        event = self._form.copy()
+        event["id"] = str(uuid_utils.uuid7())
+        event["type"] = type_
+        event["time"] = now()
+        event["seq"] = seq
+        event["data"] = data
+        if span_id is not None:
+            event["spanId"] = span_id
+            event["parentSpanId"] = parent_span_id
+        return event
+
+
+def _form(call: RunCall, compiled: CompiledRelease, span_id: str) -> Event:
+    """What all events of a run share; the rest is filled in for each."""
+    return {
+        "schema": EVENT_SCHEMA,
+        "id": "",
+        "type": "",
+        "time": "",
+        "seq": None,
+        "attempt": 1,
+        "runId": call.run_id,
+        "sessionId": call.session_id,
+        "traceId": call.trace_id,
+        "spanId": span_id,
+        "parentSpanId": call.parent_span_id,
+        "mainAgentId": compiled.name,
+        "subAgentId": None,
+        "agent": compiled.name,
+        "version": compiled.version,
+        "release": compiled.digest,
+        "stage": call.effective_stage,
+        "team": compiled.team,
+        "tenant": call.tenant,
+        "actor": call.user,
+        "runtime": call.runtime,
+        "mode": call.mode,
+        "data": {},
+    }

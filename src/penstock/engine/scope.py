@@ -40,14 +40,19 @@ class RunScope:
         if self.closed:
             work.close()
             raise RunOver
-        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        task, waiter = loop.create_task(work), loop.create_future()
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(lambda done: self._ended(done, waiter))
+        timer = loop.call_later(timeout_s, _wake, waiter) if timeout_s is not None else None
         try:
-            await asyncio.wait((task,), timeout=timeout_s)
+            await waiter
         except asyncio.CancelledError:
             task.cancel()
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
         if self.closed:
             raise RunOver
         if not task.done():
@@ -73,7 +78,13 @@ class RunScope:
                 task.cancel()
             await asyncio.wait(pending, timeout=_AGAIN_S)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _ended(self, task: asyncio.Task[Any], waiter: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # taken, so that the loop does not report it: who asked is gone or has it
+        _wake(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

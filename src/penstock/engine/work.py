@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from penstock.contracts.canonical import canonical
-from penstock.engine.failure import Failure, RunOver
+from penstock.engine.failure import Failure
 from penstock.engine.run import Run
 from penstock.engine.shape import Shape, places
 from penstock.errors import Fault
@@ -40,10 +40,7 @@ class RuntimeWork:
         request = RunRequest(
             run.call.run_id, messages, run.compiled.offers, run.compiled.response_format, run.call.stream
         )
-        outcome = await self._runtime.run(run.compiled.release, request, self._doors)
-        if run.failure is not None:  # whatever the runtime made of it
-            raise RunOver
-        return outcome
+        return await self._runtime.run(run.compiled.release, request, self._doors)
 
 
 def read_output(shape: Shape, text: str) -> tuple[Any, list[Fault]]:

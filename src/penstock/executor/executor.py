@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import threading
@@ -204,6 +205,8 @@ class _ModelLibrary:
             self._problem = f"the model library cannot be loaded: {error.what}"
             LOG.error("%s", error)
             return
+        gc.collect()
+        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
         self._problem = None
         LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
 

@@ -1,16 +1,23 @@
 """Replays a stored run from its journal: the same release, on the same or another runtime, asking nobody."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.engine.assembly import assemble
 from penstock.engine.call import RunCall
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.journal import Journal
 from penstock.engine.result import RunResult
+from penstock.engine.sink import NoSink
 from penstock.errors import NotFound
+from penstock.executor.declarations import read_declarations
 from penstock.pal import Message
 from penstock.routing.release_cache import ReleaseCache
+from penstock.settings import Settings
+from penstock.store.objects import open_objects
+from penstock.store.releases import ReleaseStore
 from penstock.store.runs import RunStore
 
 COMPARED = ("status", "promptTokens", "completionTokens", "costUsd", "modelCalls", "toolCalls")
@@ -74,6 +81,17 @@ def read_stored_run(runs: RunStore, run_id: str) -> StoredRun:
         Journal.from_entries(payload.body for payload in payloads if payload.role == "journal"),
         tuple(runs.events(run_id)),
     )
+
+
+@contextlib.asynccontextmanager
+async def replaying(settings: Settings) -> AsyncIterator[tuple[Engine, ReleaseCache]]:
+    """An engine that keeps nothing, and the releases that it can replay."""
+    releases = ReleaseCache(settings.cache, ReleaseStore(open_objects(settings.releases)))
+    parts = assemble(settings, read_declarations(settings.root), releases.blob, sink=NoSink())
+    try:
+        yield parts.engine, releases
+    finally:
+        await parts.close()
 
 
 def start_replay(engine: Engine, releases: ReleaseCache, stored: StoredRun, runtime: str | None) -> RunHandle:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -63,7 +62,6 @@ async def _serve(
     stop = asyncio.Event()
     _on_signals(stop)
     async with executor:
-        gc.freeze()
         serving = asyncio.create_task(server.serve([bound]))
         try:
             await _either(server.accepting, serving)

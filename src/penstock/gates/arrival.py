@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from penstock.errors import NotFound, Unavailable
 from penstock.registry.git import Repository
+from penstock.registry.git_command import git
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +23,14 @@ def find_arrival(repository: Repository, head: str, path: str) -> Arrival:
     if repository.blob_id(head, path) is None:
         raise NotFound(f"{path} is not on the base branch", where=head[:12], now="merge it first")
     commit = head
-    while True:
-        parents = repository.commit(commit).parents
-        if not parents:
-            return Arrival(commit, None)
-        try:
-            stood = repository.blob_id(parents[0], path) is not None
-        except NotFound:
-            raise Unavailable(
-                f"this clone is shallow: the commit that brought {path} is not here",
-                where=str(repository.root),
-                now="`git fetch --unshallow` (in GitLab CI: GIT_DEPTH: 0)",
-            ) from None
-        if not stood:
+    while parents := repository.commit(commit).parents:
+        if repository.blob_id(parents[0], path) is None:
             return Arrival(commit, parents[0])
         commit = parents[0]
+    if git(repository.root, ["rev-parse", "--is-shallow-repository"]).out.strip() == "true":
+        raise Unavailable(
+            f"this clone is shallow: the commit that brought {path} is not here",
+            where=str(repository.root),
+            now="`git fetch --unshallow` (in GitLab CI: GIT_DEPTH: 0)",
+        )
+    return Arrival(commit, None)

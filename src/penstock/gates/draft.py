@@ -26,9 +26,9 @@ def draft_context(
     faults.
     """
     resolved = resolve(registry, agent, version)
-    commit, authors = None, frozenset[str]()
+    commit, tip, authors = None, None, frozenset[str]()
     if repository is not None and base is not None:
-        commit = repository.head()
+        commit, tip = repository.head(), repository.resolve(base)
         authors = _authors(repository, base, commit, version_files(registry, agent, version))
     return GateContext(
         settings=settings,
@@ -36,7 +36,7 @@ def draft_context(
         resolved=resolved,
         repository=repository,
         commit=commit,
-        base=base,
+        base=tip,
         authors=tuple(sorted(authors - {settings.bot_email.lower()})),
         baseline=declared_baseline(registry, agent),
         progress=progress,

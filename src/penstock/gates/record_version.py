@@ -19,7 +19,7 @@ async def record_version(settings: Settings, agent: str, version: str, cases: Co
     Either all are written or none is. Raises `NotFound`, `Invalid` for faults, `Refused` for cases that could not be
     recorded, `Unavailable` when a runtime or a tool's requirement is missing.
     """
-    registry = load_registry(TreeSource(settings.root))
+    registry = load_registry(TreeSource(settings.root), default_runtime=settings.default_runtime)
     resolved = resolve(registry, agent, version)
     wanted = cases_to_record(registry, agent, cases)
     runtime = own_runtime(resolved.release, settings.default_runtime)

@@ -1,8 +1,10 @@
 """Replays one recorded case on one runtime: models and tools answer from the journal, so nothing outside is asked."""
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.suite import ContractCase
@@ -16,6 +18,8 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.gates.event_pattern import Step
 from penstock.gates.sequence import sequence_of
 from penstock.pal import ModelAnswer, ModelCall, ToolInvocation
+
+T = TypeVar("T")
 
 BROKEN = frozenset({"runtime", "timeout", "cancel"})
 
@@ -84,14 +88,24 @@ class Replayer:
         return Replayed(runtime, sequence_of(handle.past_events), result)
 
 
-def within(work: Any, timeout_s: float) -> Any:
+def within(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
     """The result of a coroutine on a loop of its own; raises `Unavailable` when it takes longer than `timeout_s`."""
 
-    async def bounded() -> Any:
+    async def bounded() -> T:
         async with asyncio.timeout(timeout_s):
             return await work
 
     try:
-        return asyncio.run(bounded())
+        return _on_a_loop(bounded())
     except TimeoutError:
         raise Unavailable(f"the replays did not end within {timeout_s:g} s", now="raise timeoutS, or split") from None
+
+
+def _on_a_loop(work: Coroutine[Any, Any, T]) -> T:
+    """A caller that is on a loop itself is blocked meanwhile, as by any gate; the replays get a thread with theirs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="replay") as threads:
+        return threads.submit(asyncio.run, work).result()

@@ -56,9 +56,8 @@ def unit(context: GateContext, *, timeout_s: Annotated[int, Field(ge=1, le=3_600
     if broken:
         reason = "; ".join(f"{outcome.tool}: {outcome.problem}" for outcome in broken)
         return Finding("failed", reason, measured, artifacts=artifacts)
-    return Finding(
-        "passed", f"{measured['tests']} tests of {len(outcomes)} tools passed", measured, artifacts=artifacts
-    )
+    reason = f"{_count(measured['tests'], 'test')} of {_count(len(outcomes), 'tool')} passed"
+    return Finding("passed", reason, measured, artifacts=artifacts)
 
 
 def run_tool_tests(tool: ToolComponent, blobs: Mapping[str, bytes], timeout_s: float) -> ToolTests:
@@ -102,6 +101,10 @@ def scrubbed_environment(scratch: Path) -> dict[str, str]:
         "TMPDIR": str(scratch),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _pytest(scratch: Path, folder: Path, entry: str, timeout_s: float) -> tuple[int | None, str]:

@@ -17,6 +17,6 @@ def cost_usd(litellm: Any, model: str, price: Price | None, tokens: tuple[int, i
         return None
     try:
         parts = litellm.cost_per_token(model=model, prompt_tokens=prompt, completion_tokens=completion)
-    except Exception:  # noqa: BLE001 - LiteLLM raises bare exceptions for a model that it cannot price
+    except Exception:  # LiteLLM raises bare exceptions for a model that it cannot price
         return None
     return float(sum(parts))

@@ -3,6 +3,7 @@
 import importlib
 import os
 import threading
+import warnings
 from typing import Any
 
 from penstock.errors import Unavailable
@@ -21,7 +22,7 @@ def load() -> Any:
 
     Raises `Unavailable` naming the extra when it is not installed.
     """
-    global _loaded  # noqa: PLW0603 - one import for the process, whoever asks first
+    global _loaded  # one import for the process, whoever asks first
     if _loaded is None:
         with _lock:
             if _loaded is None:
@@ -46,7 +47,10 @@ def _try_load() -> None:
 def _import() -> Any:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else the import fetches a price table and leaves a thread
     try:
-        litellm = importlib.import_module("litellm")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what LiteLLM's own types make pydantic say is nobody's to mend here
+            litellm: Any = importlib.import_module("litellm")
+            _complete_types(litellm)
     except ImportError as error:
         raise Unavailable(
             f"LiteLLM cannot be imported: {error}", where="models", now='pip install "penstock[llm]"'
@@ -58,3 +62,10 @@ def _import() -> Any:
 
     register(litellm)
     return litellm
+
+
+def _complete_types(litellm: Any) -> None:
+    """Has pydantic finish the types of an answer now; left alone it does so, with a warning, amid the first stream."""
+    types = importlib.import_module("litellm.types.utils")
+    for kind in (types.Delta, types.Message, types.StreamingChoices, types.Choices, litellm.ModelResponseStream):
+        kind.model_rebuild(force=True)

@@ -1,4 +1,4 @@
-"""LiteLLMProvider: the model door's far side. LiteLLM's `acompletion` itself, without its router, retries or clients."""
+"""LiteLLMProvider: the model door's far side. LiteLLM's `acompletion` itself, without router, retries or client."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class LiteLLMProvider:
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
         """The answer. Raises `ModelFailed`, never with a secret's value in it; a cancel closes the connection."""
-        litellm = loaded() or await asyncio.to_thread(load)
+        litellm: Any = loaded() or await asyncio.to_thread(load)
         request, hidden = request_of(call, self._secrets)
         try:
             async with asyncio.timeout(call.timeout_s):

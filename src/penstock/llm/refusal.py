@@ -21,6 +21,8 @@ _REASONS: dict[int, tuple[str, str]] = {
     422: ("refused the request as malformed", "check the model's spec.parameters"),
     429: ("refuses more calls for now (rate limit or quota)", "try again later"),
 }
+_CONNECTION = frozenset({"TransportError", "ClientError", "OSError"})
+_ANSWERED = frozenset({"APIStatusError", "HTTPStatusError"})
 _TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
 
 
@@ -30,11 +32,13 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
         return error
     kind = type(error).__name__
     status = getattr(error, "status_code", None)
-    if kind == "APIConnectionError":
-        return _connection_failed(error, call)
-    if not isinstance(status, int):
+    causes = _causes(error)
+    if _any_of(causes, _CONNECTION):
+        return _connection_failed(call)
+    if not isinstance(status, int) or (status >= _SERVER_FAULT and not _any_of(causes, _ANSWERED)):
+        # LiteLLM says 500 of everything that it cannot read.
         return garbled(call, f"an answer that cannot be read ({kind})")
-    reason, now = _REASONS.get(status, (f"answered with status {status}", "try again later"))
+    reason, now = _REASONS.get(status, ("failed", "try again later"))
     code = _code(error, hidden)
     told = f"the provider {reason}: {status}{f', {code}' if code else ''} ({kind})"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
@@ -58,13 +62,28 @@ def place(call: ModelCall) -> str:
     return f"{call.ref} ({call.model})"
 
 
-def _connection_failed(error: Exception, call: ModelCall) -> ModelFailed:
-    """LiteLLM calls every fault outside its table a connection error; what caused it tells them apart."""
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, ValueError | KeyError | TypeError | AttributeError | ImportError):
-        return garbled(call, f"an answer that cannot be read ({type(cause).__name__})")
+def _connection_failed(call: ModelCall) -> ModelFailed:
     told = "the connection to the provider failed"
     return ModelFailed(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, nearest first."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = getattr(link, "original_exception", None) or link.__cause__ or link.__context__
+    return chain
+
+
+def _any_of(causes: list[BaseException], names: frozenset[str]) -> bool:
+    """Whether one of the causes is of a class of these names (they are several libraries' own).
+
+    LiteLLM's own classes say nothing: each is derived from a class of the OpenAI client, whatever happened.
+    """
+    foreign = (type(cause) for cause in causes if not type(cause).__module__.startswith("litellm."))
+    return any(parent.__name__ in names for kind in foreign for parent in kind.__mro__)
 
 
 def _code(error: Any, hidden: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """From a platform model call to LiteLLM's keyword arguments: names, secrets, and what no model spec may set."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 from penstock.pal import ModelCall, ModelFailed
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
-_PLATFORMS_OWN = frozenset(
-    """model messages tools response_format stream stream_options timeout request_timeout num_retries max_retries
-    fallbacks context_window_fallback_dict client shared_session callbacks success_callback failure_callback caching
-    cache mock_response mock_tool_calls mock_timeout mock_delay input_cost_per_token output_cost_per_token metadata
-    litellm_call_id logger_fn acompletion""".split()
-)
+_PLATFORMS_OWN_TEXT = """
+model messages tools response_format stream stream_options timeout request_timeout num_retries max_retries
+fallbacks context_window_fallback_dict client shared_session callbacks success_callback failure_callback caching
+cache mock_response mock_tool_calls mock_timeout mock_delay input_cost_per_token output_cost_per_token metadata
+litellm_call_id logger_fn acompletion
+"""
+_PLATFORMS_OWN = frozenset(_PLATFORMS_OWN_TEXT.split())
 
 
 def request_of(call: ModelCall, secrets: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -34,7 +36,7 @@ def request_of(call: ModelCall, secrets: Mapping[str, str]) -> tuple[dict[str, A
     request |= {
         "model": call.model,
         "messages": [dict(message) for message in call.messages],
-        "timeout": call.timeout_s,
+        "timeout": float(math.ceil(call.timeout_s)),  # a client is kept for each value; the exact one is held outside
         "max_retries": 0,
         "num_retries": 0,
         "_skip_mcp_handler": True,  # tools are functions; LiteLLM's gateway needs a package and reads each of them

@@ -38,8 +38,8 @@ def tokens_of(usage: Any, call: ModelCall) -> tuple[int, int]:
 
     Raises `ModelFailed` where none are reported: limits and costs could not be held, and 0 would be a lie.
     """
-    prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    if not _counts(prompt) or not _counts(completion) or not prompt + completion:
+    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    if prompt is None or completion is None or not prompt + completion:
         raise garbled(call, "an answer without usage: its tokens cannot be counted")
     return prompt, completion
 
@@ -50,7 +50,6 @@ def must_say_something(content: str | None, requests: tuple[ToolRequest, ...], c
         raise garbled(call, "an empty answer: neither text nor tool calls")
 
 
-def _counts(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
-
-
+def _count(usage: Any, name: str) -> int | None:
+    number = getattr(usage, name, None)
+    return number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else None

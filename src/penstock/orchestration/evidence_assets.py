@@ -12,7 +12,7 @@ import dagster as dg
 from penstock.contracts.policy import Stage
 from penstock.gates.evidence import EvidenceView, StandingGate
 from penstock.orchestration.partitions import RELEASES, parse_key
-from penstock.orchestration.release_path import ReleasePath, require_view
+from penstock.orchestration.release_path import ReleasePath, failing, require_view
 from penstock.registry.resolve import resolve
 from penstock.release.entries import store_release
 
@@ -26,10 +26,11 @@ from penstock.release.entries import store_release
 def release(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Resolves the version at the base branch's head; with `driver = dagster` it is put into the release store."""
     agent, version = parse_key(context.partition_key)
-    workspace = path.workspace()
-    resolved = resolve(workspace.registry(workspace.base_head()), agent, version, allow_retired=True)
-    if workspace.settings.driver == "dagster":
-        store_release(workspace, resolved)
+    with failing():
+        workspace = path.workspace()
+        resolved = resolve(workspace.registry(workspace.base_head()), agent, version, allow_retired=True)
+        if workspace.settings.driver == "dagster":
+            store_release(workspace, resolved)
     parts = [resolved.release.agent, resolved.release.prompt, *resolved.release.tools]
     parts += [*resolved.release.policies, *resolved.release.models]
     rows = [dg.TableRecord({"document": part.ref, "digest": part.digest}) for part in parts]
@@ -66,7 +67,8 @@ def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
     )
     def evidence(context: dg.AssetExecutionContext, path: ReleasePath) -> Iterator[Any]:
         agent, version = parse_key(context.partition_key)
-        view = require_view(path.planned(path.workspace(), agent, version, stage))
+        with failing():
+            view = require_view(path.planned(path.workspace(), agent, version, stage))
         yield dg.MaterializeResult(metadata=evidence_metadata(view))
         for gate in view.gates:
             if gate.stage == stage:

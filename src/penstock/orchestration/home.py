@@ -22,12 +22,12 @@ run_retries: {enabled: false}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
-  config:
+  config: {dequeue_interval_seconds: 1}
+concurrency:
+  runs:
     max_concurrent_runs: 4
-    dequeue_interval_seconds: 1
     tag_concurrency_limits:
       - {key: penstock/agent, value: {applyLimitPerUniqueValue: true}, limit: 1}
-concurrency:
   pools: {default_limit: 1, granularity: op}
 """
 

@@ -1,10 +1,13 @@
 """The resource through which assets reach the release path of a project."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
 from penstock.contracts.policy import Stage
+from penstock.errors import PenstockError, Unavailable
 from penstock.gates.context import Progress
 from penstock.gates.evidence import EvidenceView
 from penstock.release.automatic import measured_plan
@@ -20,8 +23,11 @@ class ReleasePath(dg.ConfigurableResource):  # type: ignore[type-arg]
     root: str
 
     def workspace(self) -> Workspace:
-        """The project's release path."""
-        return open_workspace(load_settings(Path(self.root)))
+        """The project's release path; the driver makes the release store where there is none yet."""
+        workspace = open_workspace(load_settings(Path(self.root)))
+        if workspace.settings.driver == "dagster":
+            workspace.releases.lineage(create=True)
+        return workspace
 
     def planned(self, workspace: Workspace, agent: str, version: str, stage: Stage) -> Plan:
         """The plan at the head as last fetched; with `driver = dagster` the gates run that have not yet."""
@@ -38,6 +44,17 @@ class Quiet(Progress):
 
     def finished(self, result: object, *, reused: bool) -> None:
         """A gate's result stands."""
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Errors as Dagster's: what no retry can mend is never retried."""
+    try:
+        yield
+    except Unavailable as error:
+        raise dg.Failure(str(error)) from None
+    except PenstockError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def require_view(planned: Plan) -> EvidenceView:

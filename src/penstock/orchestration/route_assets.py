@@ -6,9 +6,9 @@ import dagster as dg
 
 from penstock.contracts.policy import Stage
 from penstock.contracts.routing_table import AgentRoutes, Entry, RoutingTable
-from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.errors import Refused
 from penstock.orchestration.partitions import RELEASES, parse_key
-from penstock.orchestration.release_path import ReleasePath
+from penstock.orchestration.release_path import ReleasePath, failing
 from penstock.release.apply import promote_stage
 from penstock.release.driver import apply_request
 from penstock.release.workspace import Workspace
@@ -31,7 +31,8 @@ def route_asset(stage: Stage) -> dg.AssetsDefinition:
     )
     def route(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.MaterializeResult:  # type: ignore[type-arg]
         agent, version = parse_key(context.partition_key)
-        workspace = path.workspace()
+        with failing():
+            workspace = path.workspace()
         table = moved_table(workspace, (agent, version, stage), context.run.tags.get(REQUEST_TAG))
         context.log_event(dg.AssetMaterialization(["env", stage, agent], metadata=standing(table, agent, stage)))
         context.log_event(dg.AssetMaterialization(BOARD, metadata=board(table)))
@@ -45,15 +46,11 @@ def moved_table(workspace: Workspace, subject: tuple[str, str, Stage], request: 
 
     Raises `dg.Failure` where a condition is unmet (never retried) or the environment failed.
     """
-    try:
+    with failing():
         if workspace.settings.driver == "dagster" and not stands(workspace, *subject):
             workspace.fetch()
             move(workspace, subject, request)
         table = workspace.releases.newest_table()
-    except Unavailable as error:
-        raise dg.Failure(str(error)) from None
-    except PenstockError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     if table is None:
         raise dg.Failure("there is no routing table yet: nothing was ever promoted", allow_retries=False)
     return table

@@ -176,10 +176,11 @@ class Repository:
         """Path -> the file before and after, for each file that two commits have differently. No rename detection."""
         trees = [self._at(self._commit(commit), "") for commit in (before, after)]
         full = [tree if tree is not None else self._git[self._git.TreeBuilder().write()] for tree in trees]
-        found = {}
+        found: dict[str, tuple[FileAt | None, FileAt | None]] = {}
         for delta in full[0].diff_to_tree(full[1]).deltas:
             path = delta.new_file.path or delta.old_file.path
-            found[path] = (_side(delta.old_file), _side(delta.new_file))
+            before, after = found.get(path, (None, None))  # a file that becomes a symlink is told in two deltas
+            found[path] = (_side(delta.old_file) or before, _side(delta.new_file) or after)
         return found
 
     def write_commit(

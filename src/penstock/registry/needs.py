@@ -23,7 +23,9 @@ class Needs:
         self._touched = {path.split("/")[1] for path in changed if path.startswith("contract_suites/")}
         stems = {path.rpartition("/")[2].removesuffix(".yaml") for path in changed if _is_named_after_agent(path)}
         self._touched |= stems
-        self._datasets_changed = any(path.startswith("datasets/") for path in changed)
+        datasets = {path.split("/")[1] for path in changed if path.startswith("datasets/")}
+        self._datasets_changed = bool(datasets)
+        self._always |= {f"datasets/{name}/dataset.yaml" for name in datasets}
         for path in self._known:
             if path.startswith("registry_repo/agents/"):
                 self._agents.setdefault(path.split("/")[2], []).append(path)

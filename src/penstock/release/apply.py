@@ -48,7 +48,7 @@ def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Overri
     final = [planned]
 
     def write(head: str) -> tuple[bytes, str]:
-        again = planned if head == of.head else plan(read_situation(workspace, of.agent, of.version, of.stage, head))
+        again = plan(read_situation(workspace, of.agent, of.version, of.stage, head))
         require_ready(again, override=override is not None)
         _require_same_evidence(planned.situation.view, again.situation.view)
         assert again.after is not None

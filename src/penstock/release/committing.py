@@ -20,8 +20,9 @@ def commit_file(
     write: Callable[[str], tuple[bytes | None, str]],
     author: tuple[str, str],
 ) -> str:
-    """Commits what `write(head)` returns (content, message; None removes the file) to `path` and pushes it; returns the commit's id.
+    """Commits to `path` what `write(head)` returns (content, message) and pushes it; returns the commit's id.
 
+    Content None removes the file.
     `expected` is the Git id of the file that the change was made from (None: there is none). While only other files
     of the branch move, it commits again on the new head, 10 times. Raises `Conflict`, naming both, once the file
     itself has moved; `Refused` when the remote's rules say no; what `write` raises. Nothing moves then.

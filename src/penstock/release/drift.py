@@ -15,8 +15,11 @@ def broken_paths(workspace: Workspace, table: RoutingTable | None, head: str) ->
     if since is None or not workspace.repository.is_ancestor(since, head):
         return {}
     found: dict[str, str] = {}
-    for commit, faults in history_faults(workspace.repository, since, head).items():
-        for fault in faults:
+    seen: set[str] = set()
+    # Oldest first: what stood before the first change of a file is what was released.
+    for commit, faults in reversed(history_faults(workspace.repository, since, head).items()):
+        for fault in (one for one in faults if one.path not in seen):
+            seen.add(fault.path)
             if not _is_back(workspace, commit, fault.path, head):
                 found[fault.path] = f"{fault.path} {fault.what} on the base branch by commit {commit[:12]}: revert it"
     return found

@@ -41,8 +41,10 @@ def roll_back(
                 f"{chosen} of {agent} moved meanwhile: it was {left.version} ({left.release}), and is {found} now",
                 now=f"see `agentctl status {agent}`, then decide again",
             )
-        target = _target(workspace, current, agent, to)
-        back = lifecycle.roll_back_canary(spec) if chosen == "canary" else lifecycle.roll_back_prod(spec, target)
+        if chosen == "canary":
+            back = lifecycle.roll_back_canary(spec)
+        else:
+            back = lifecycle.roll_back_prod(spec, _target(workspace, current, agent, to))
         held = lifecycle.hold(back, actor, since, why)
         return held if keep else lifecycle.quarantine(held, left.release)
 

@@ -63,7 +63,9 @@ class Workspace:
         """The whole registry at a commit; kept, because several steps read the same one."""
         if commit not in self._registries:
             self._registries.clear()
-            self._registries[commit] = load_registry(GitSource(self.repository, commit))
+            self._registries[commit] = load_registry(
+                GitSource(self.repository, commit), default_runtime=self.settings.default_runtime
+            )
         return self._registries[commit]
 
     def registry_of(self, commit: str, agent: str) -> Registry:

@@ -28,7 +28,7 @@ def escape(text: Any, limit: int = SHORT) -> str:
 
 def code(text: Any, limit: int = LOG) -> str:
     """`text` as a code block that it cannot close; the end of it where it is longer than `limit`."""
-    shown = str(text).replace("\r", "")
+    shown = str(text).replace("\r", "").strip("\n")
     shown = shown if len(shown) <= limit else f"…{shown[-limit:]}"
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{fence}text\n{shown}\n{fence}"

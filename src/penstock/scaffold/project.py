@@ -47,8 +47,8 @@ class NewProject:
 def lay_down_project(root: Path) -> NewProject:
     """Writes a project into `root` and commits it, on a new branch main if there was no repository.
 
-    Without an identity in Git nothing is committed. Raises `Conflict` when any of its files is there already, `WrongUse` when `root` is a file or inside another
-    repository, `Unavailable` when Git or the disk fails.
+    Without an identity in Git nothing is committed. Raises `Conflict` when any of its files is there already,
+    `WrongUse` when `root` is a file or inside another repository, `Unavailable` when Git or the disk fails.
     """
     if root.exists() and not root.is_dir():
         raise WrongUse("is no folder", where=str(root), now="name a new or an empty folder")

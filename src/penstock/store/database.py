@@ -92,22 +92,11 @@ def open_database(url: str, *, migrate: bool = False) -> Database:
     damaged, was made by a newer program, or is older and `migrate` was not asked for; `WrongUse` for a bad URL.
     """
     engine = _engine(_url(url))
-    place = engine.url.render_as_string(hide_password=True)
     try:
-        revision = _revision(engine, place)
-        if revision is None or (migrate and revision != HEAD):
-            _bring_to_head(engine)
-            revision = _revision(engine, place)
-    except SQLAlchemyError as error:
+        _require_head(engine, migrate=migrate)
+    except BaseException:
         engine.dispose()
-        raise unavailable(place, error) from None
-    if revision != HEAD:
-        engine.dispose()
-        raise WrongSchema(
-            f"the database has schema {revision}, this program works with {HEAD}",
-            where=place,
-            now="run `agentctl upgrade`",
-        )
+        raise
     return Database(engine)
 
 
@@ -201,6 +190,23 @@ def _revision(engine: Engine, place: str) -> str | None:
     if revision is None and tables:
         raise WrongSchema("the database belongs to another program", where=place, now="give Penstock one of its own")
     return revision
+
+
+def _require_head(engine: Engine, *, migrate: bool) -> None:
+    place = engine.url.render_as_string(hide_password=True)
+    try:
+        revision = _revision(engine, place)
+        if revision is None or (migrate and revision != HEAD):
+            _bring_to_head(engine)
+            revision = _revision(engine, place)
+    except SQLAlchemyError as error:
+        raise unavailable(place, error) from None
+    if revision != HEAD:
+        raise Unavailable(
+            f"the database has schema {revision}, this program works with {HEAD}",
+            where=place,
+            now="run `agentctl upgrade`",
+        )
 
 
 def _bring_to_head(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """One segment of the spool: a file that only grows, and that never holds half a line before a whole one."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Segment:
             while view:
                 view = view[os.write(self._descriptor, view) :]
             os.fdatasync(self._descriptor)
+            if os.fstat(self._descriptor).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "the segment was removed under the spool")
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self.size)

@@ -55,7 +55,12 @@ def component(folder: str, written: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_release(
-    agent: str, version: str, *, mode: str = "workflow", model: str = "paced/model"
+    agent: str,
+    version: str,
+    *,
+    mode: str = "workflow",
+    model: str = "paced/model",
+    parameters: dict[str, Any] | None = None,
 ) -> tuple[Release, dict[str, bytes]]:
     """A release without tools; its prompt says its version."""
     body = f"You are {agent} {version}.".encode()
@@ -79,17 +84,17 @@ def make_release(
         {"name": "strangers", "effect": "deny", "actions": start, "subjects": ["tenant:stranger"], "reason": "no"},
         {"name": "all", "effect": "allow", "actions": [*start, "model.use", "tool.call"]},
     ]}  # fmt: skip
+    price = {"inputUsdPer1M": 0, "outputUsdPer1M": 0}
+    asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
     made = Release.model_validate(
         {
             "agent": component("agents", pinned),
             "prompt": {**prompt, "body": digest_bytes(body)},
             "policies": [component("policies", document("Policy", "default", "1.0.0", rules))],
-            "models": [component("models", document("Model", "paced", "1.0.0", {
-                "model": model, "contextTokens": 100_000, "price": {"inputUsdPer1M": 0, "outputUsdPer1M": 0},
-            }))],
+            "models": [component("models", document("Model", "paced", "1.0.0", asked))],
             "minEngine": "0.1.0",
         }
-    )  # fmt: skip
+    )
     return made, {digest_bytes(body): body}
 
 
@@ -137,7 +142,7 @@ class World:
         """The file in which the model notes its calls."""
         return self.root / "seen.txt"
 
-    def release(self, agent: str, version: str, **choices: str) -> str:
+    def release(self, agent: str, version: str, **choices: Any) -> str:
         """Puts a release into the store; returns its digest."""
         made, blobs = make_release(agent, version, **choices)
         return self.store.put_release(made, blobs)

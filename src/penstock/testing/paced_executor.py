@@ -3,7 +3,7 @@
     python -m penstock.testing.paced_executor PROJECT SEEN [PORT]
 
 The input is {"text", "delayMs"?, "fault"?}; the answer is the text's words, each after `delayMs`. SEEN is a file that
-gets a line for each model call that began, ended or was cancelled. PACED_DRAIN_S is how long a shutdown waits.
+gets a line for each model call that began, ended or was cancelled, or `-`. PACED_DRAIN_S is how long a shutdown waits.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ DRAIN_S = "5"
 class PacedProvider:
     """A model without a network: its answer is what it was told, word by word."""
 
-    def __init__(self, seen: Path) -> None:
+    def __init__(self, seen: Path | None) -> None:
         self._seen = seen
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
@@ -48,14 +48,15 @@ class PacedProvider:
         return ModelAnswer(text, (), Usage(len(call.messages), len(words), 0.0))
 
     def _note(self, line: str) -> None:
-        with self._seen.open("a") as file:
-            file.write(line + "\n")
+        if self._seen is not None:
+            with self._seen.open("a") as file:
+                file.write(line + "\n")
 
 
 def main() -> None:
     """Serves until a signal ends it; the URL is the first line of the output."""
     project, seen, *port = sys.argv[1:]
-    executor = Executor(load_settings(Path(project)), provider=PacedProvider(Path(seen)))
+    executor = Executor(load_settings(Path(project)), provider=PacedProvider(None if seen == "-" else Path(seen)))
     drain_s = float(os.environ.get("PACED_DRAIN_S", DRAIN_S))
     listening = Listening("127.0.0.1", int(port[0]) if port else 0, drain_s)
     serve(executor, build_app(executor), listening, lambda url: print(url, flush=True))  # noqa: T201

@@ -5,7 +5,6 @@ to stderr. The worker ends, with whatever the tool started in its process group,
 outlives the process that asked. Imports stay few, for they are the price of a cold start.
 """
 
-import asyncio
 import inspect
 import json
 import logging
@@ -82,6 +81,8 @@ def _answer(tool: Callable[..., Any], request: Request) -> dict[str, Any]:
     try:
         result = tool(request["arguments"], context)
         if inspect.iscoroutine(result):
+            import asyncio  # tens of milliseconds that a plain tool does not need
+
             result = asyncio.run(result)
     except BaseException as error:
         return {"error": _said(error)}

@@ -105,17 +105,20 @@ def _main_cases(desk: Desk) -> Iterator[Case]:
     expected = say.expected.format(text=desk.text)
     yield desk.case("positive", desk.text, steps, expected, preconditions=rights)
     for condition in reading.conditions:
-        given = (say.given.format(condition=condition), *rights)
-        yield desk.case("positive", say.condition.format(condition=condition), steps, expected, preconditions=given)
+        title = say.condition.format(condition=condition)
+        yield desk.case("positive", title, steps, expected, preconditions=(title, *rights))
     for item in reading.items:
         title = say.item.format(subject=reading.subject or shorten(reading.text, 40), item=item)
         yield desk.case("positive", title, (say.do.format(action=item), say.check), expected, preconditions=rights)
 
 
 def _boundary_cases(desk: Desk) -> Iterator[Case]:
+    """The values on both sides of every amount."""
     say = desk.say
     for quantity in desk.reading.quantities:
-        sides = ((quantity.inside, say.inside, say.rule_holds), (quantity.outside, say.outside, say.rule_beyond))
+        is_threshold = desk.reading.is_negative or quantity.bound == "above"  # names what it meets, not what is allowed
+        inside, outside = (say.applies, say.not_yet) if is_threshold else (say.inside, say.outside)
+        sides = ((quantity.inside, inside, say.rule_holds), (quantity.outside, outside, say.rule_beyond))
         for values, title, expected in sides:
             for value in values:
                 steps = (say.use_value.format(quantity=value, stated=quantity.stated), say.check)
@@ -124,6 +127,7 @@ def _boundary_cases(desk: Desk) -> Iterator[Case]:
 
 
 def _negative_cases(desk: Desk) -> Iterator[Case]:
+    """The attempt at what is forbidden, one for each member of an enumeration."""
     say = desk.say
     if not desk.reading.is_negative or desk.reading.looks_like_instruction:
         return

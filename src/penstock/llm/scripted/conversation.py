@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +106,12 @@ def _main_text(document: Any, user: str) -> str:
     return max(texts, key=len) if texts else user
 
 
-def _calls(messages: Sequence[Mapping[str, Any]]) -> Any:
+def _calls(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for message in messages:
         yield from (call for call in message.get("tool_calls") or () if isinstance(call, Mapping))
 
 
-def _results(messages: Sequence[Mapping[str, Any]]) -> Any:
+def _results(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     names = {call.get("id"): (call.get("function") or {}).get("name", "") for call in _calls(messages)}
     for message in messages:
         if message.get("role") == "tool":

@@ -15,7 +15,6 @@ class Phrases:
     ready: str
     role: str
     no_role: str
-    given: str
     do: str
     check: str
     expected: str
@@ -28,6 +27,8 @@ class Phrases:
     as_data: str
     inside: str
     outside: str
+    applies: str
+    not_yet: str
     use_value: str
     rule_holds: str
     rule_beyond: str
@@ -56,8 +57,7 @@ ENGLISH = Phrases(
     ready="{product} is set up as the requirement assumes",
     role="Someone with the right to do it is signed in",
     no_role="Someone without the right to do it is signed in",
-    given="{condition}",
-    do="Bring about what the requirement speaks of: {action}",
+    do="Do it: {action}",
     check="Compare what happens with the requirement",
     expected="As required: {text}",
     condition="Under the condition: {condition}",
@@ -69,6 +69,8 @@ ENGLISH = Phrases(
     as_data="The text is processed like any other and no instruction in it is followed: {text}",
     inside="{quantity}: still inside the limit",
     outside="{quantity}: beyond the limit",
+    applies="{quantity}: the statement applies",
+    not_yet="{quantity}: the statement does not apply",
     use_value="Use the value {quantity} where the requirement says {stated}",
     rule_holds="{quantity} is inside what the requirement states: {text}",
     rule_beyond="{quantity} is outside what the requirement states, and is treated as such: {text}",
@@ -104,8 +106,7 @@ GERMAN = Phrases(
     ready="{product} ist so eingerichtet, wie es die Anforderung voraussetzt",
     role="Jemand mit der nötigen Berechtigung ist angemeldet",
     no_role="Jemand ohne die nötige Berechtigung ist angemeldet",
-    given="{condition}",
-    do="Herbeiführen, wovon die Anforderung spricht: {action}",
+    do="Ausführen: {action}",
     check="Das Ergebnis mit der Anforderung vergleichen",
     expected="Wie gefordert: {text}",
     condition="Unter der Bedingung: {condition}",
@@ -117,6 +118,8 @@ GERMAN = Phrases(
     as_data="Der Text wird wie jeder andere verarbeitet, keine Anweisung darin wird befolgt: {text}",
     inside="{quantity}: noch innerhalb der Grenze",
     outside="{quantity}: jenseits der Grenze",
+    applies="{quantity}: die Aussage gilt",
+    not_yet="{quantity}: die Aussage gilt nicht",
     use_value="Den Wert {quantity} verwenden, wo die Anforderung {stated} nennt",
     rule_holds="{quantity} liegt innerhalb dessen, was die Anforderung nennt: {text}",
     rule_beyond="{quantity} liegt außerhalb dessen, was die Anforderung nennt, und wird so behandelt: {text}",

@@ -8,21 +8,28 @@ from typing import Literal
 Bound = Literal["most", "below", "least", "above", "exact"]
 
 _WORDS: tuple[tuple[Bound, str], ...] = (
-    ("most", r"at most|up to|no more than|not more than|a maximum of|maximum|max\.?|within|not exceed|<=|≤|höchstens|"
-     r"maximal|bis zu|innerhalb von|nicht mehr als|au plus|como máximo"),
-    ("least", r"at least|no less than|not less than|no fewer than|not fewer than|a minimum of|minimum|min\.?|>=|≥|"
-     r"mindestens|minimal|au moins|al menos"),
+    (
+        "most",
+        r"at most|up to|no more than|not more than|a maximum of|maximum|max\.?|within|not exceed|<=|≤|"
+        r"höchstens|maximal|bis zu|innerhalb von|nicht mehr als|au plus|como máximo",
+    ),
+    (
+        "least",
+        r"at least|no less than|not less than|no fewer than|not fewer than|a minimum of|minimum|min\.?|>=|≥|"
+        r"mindestens|minimal|au moins|al menos",
+    ),
     ("below", r"less than|fewer than|under|below|<|weniger als|unter|moins de|menos de"),
-    ("above", r"more than|greater than|longer than|larger than|over|above|beyond|exceed(?:s|ing)?|after|>|mehr als|über|"
-     r"länger als|nach|plus de|más de"),
+    (
+        "above",
+        r"more than|greater than|longer than|larger than|over|above|beyond|exceed(?:s|ing)?|after|>|"
+        r"mehr als|über|länger als|nach|plus de|más de",
+    ),
     ("exact", r"exactly|precisely|genau|exactement|exactamente"),
-)  # fmt: skip
-_COMPARATOR = "|".join(f"(?P<{name}>{words})" for name, words in _WORDS)
-_NUMBER = re.compile(
-    rf"(?:(?<![\w])(?:{_COMPARATOR})\s*(?:the\s+)?)?(?<![\w.:/-])(?P<number>\d{{1,3}}(?:,\d{{3}})+|\d{{1,15}}(?:\.\d{{1,9}})?)"
-    r"(?![\d:]|[.,/-]\w)(?:[ -]?(?P<unit>%|[^\W\d_]{1,24}))?",
-    re.IGNORECASE,
 )
+_COMPARATOR = "|".join(f"(?P<{name}>{words})" for name, words in _WORDS)
+_AMOUNT = r"(?<![\w.:/-])(?P<number>\d{1,3}(?:,\d{3})+|\d{1,15}(?:\.\d{1,9})?)(?![\d:]|[.,/-]\w)"
+_UNIT = r"(?:[ -]?(?P<unit>%|(?:[a-z]{3,20}ed )?[^\W\d_]{1,24}))?"
+_NUMBER = re.compile(rf"(?:(?<!\w)(?:{_COMPARATOR})\s*(?:the\s+)?)?" + _AMOUNT + _UNIT, re.IGNORECASE)
 _NAMES_NO_AMOUNT = re.compile(
     r"(?:status|code|error|http|https|rfc|iso|version|v|port|section|page|table|chapter|no\.?|nr\.?|id|step|sha|utf|"
     r"python|tls)[ -]?$",
@@ -33,7 +40,9 @@ _DURATION = re.compile(
     r"Sekunden?|Minuten?|Stunden?|Tage?n?|Wochen?)$",
     re.IGNORECASE,
 )
-_NOT_A_UNIT = frozenset("and or of to in on at by the a is are und oder in von zu ist sind et y".split())
+_NOT_A_UNIT = frozenset(
+    {"and", "or", "of", "to", "in", "on", "at", "by", "the", "a", "is", "are", "und", "oder", "von"}
+)
 _KEPT = 4
 
 
@@ -87,7 +96,7 @@ def quantities(sentence: str) -> tuple[Quantity, ...]:
             continue
         unit = match["unit"] or ""
         unit = "" if unit.lower() in _NOT_A_UNIT else unit
-        bound = next((name for name, _ in _WORDS if match[name]), "exact")
+        bound: Bound = next((name for name, _ in _WORDS if match[name]), "exact")
         stated = match[0].removesuffix(match["unit"] or "").strip(" -") if not unit else match[0].strip()
         value = Decimal(match["number"].replace(",", ""))
         quantity = Quantity(stated, value, unit, bound)

@@ -8,7 +8,8 @@ from penstock.llm.scripted.quantity import Quantity, quantities
 _NEGATIVE = re.compile(
     r"\b(must not|shall not|should not|may not|cannot|can not|can['’]t|mustn['’]t|never|not allowed|forbidden|"
     r"prohibited|(?:is|are|be) (?:refused|rejected|denied|blocked)|refuses?|rejects?|no longer|"
-    r"darf (?:\w+ ){0,3}?(?:nicht|kein\w*)|dürfen (?:\w+ ){0,3}?(?:nicht|kein\w*)|niemals|verboten|abgelehnt|verweigert|"
+    r"darf (?:\w+ ){0,3}?(?:nicht|kein\w*)|dürfen (?:\w+ ){0,3}?(?:nicht|kein\w*)|niemals|verboten|"
+    r"abgelehnt|verweigert|"
     r"ne (?:doit|peut|doivent|peuvent) pas|interdite?s?|no (?:debe|puede|deben|pueden)|prohibido)\b|"
     r"不得|不能|禁止|してはならない|нельзя|не должен|запрещ",
     re.IGNORECASE,
@@ -18,22 +19,25 @@ _MODAL = re.compile(
     r"muss|müssen|soll|sollen|sollte|kann|können|darf|dürfen|doit|doivent|peut|peuvent|debe|deben|puede|pueden)\b",
     re.IGNORECASE,
 )
-_STRONG = re.compile(r"\b(must|shall|has to|have to|muss|müssen|doit|doivent|debe|deben|always|every|immer|jede)\b", re.I)
+_STRONG = re.compile(
+    r"\b(must|shall|has to|have to|muss|müssen|doit|doivent|debe|deben|always|every|immer|jede)\b", re.I
+)
 _WEAK = re.compile(r"\b(may|can|optional(?:ly)?|could|kann|können|peut|puede)\b", re.IGNORECASE)
 _CONDITION = re.compile(
-    r"\b(?:if|when|whenever|unless|while|as soon as|as long as|in case|provided that|wenn|falls|sobald|solange|sofern)\b"
+    r"\b(?:if|when|whenever|unless|while|as soon as|as long as|in case|provided that|"
+    r"wenn|falls|sobald|solange|sofern)\b"
     r"\s+[^,;:.]{3,160}",
     re.IGNORECASE,
 )
 _RIGHTS = re.compile(
     r"\b(permissions?|roles?|rights?|authori[sz]ed?|authori[sz]ation|approv(?:al|es?|ers?)|admins?|administrators?|owners?|"
-    r"only (?:an?|the|users?|members?|managers?|approvers?|admins?)\b|nur (?:ein\w*|der|die)\b|guests?|policy|tenants?|"
-    r"Rechte?|Rolle|Berechtigung\w*|berechtigt\w*|Administrator\w*|signed in|logged in|sign[- ]?in|log[- ]?in|password)\b",
+    r"only (?:an?|the|users?|members?|managers?|approvers?|admins?)\b|nur (?:ein\w*|der|die)\b|guests?|tenants?|"
+    r"Rechte?|Rolle|Berechtigung\w*|berechtigt\w*|Administrator\w*|signed in|logged in|password)\b",
     re.IGNORECASE,
 )
 _STATE = re.compile(
-    r"\b(while|during|already|again|once|until|before|after|resum\w+|restart\w*|status|states?|active|frozen|disabled|"
-    r"deprecated|closed|open(?:ed)?|running|finished|während|bereits|erneut|nachdem|bevor|Zustand|Status)\b",
+    r"\b(while|during|already|again|once|until|before|after|resum\w+|restart\w*|states?|active|frozen|disabled|"
+    r"deprecated|closed|open(?:ed)?|running|finished|während|bereits|erneut|nachdem|bevor|Zustand)\b",
     re.IGNORECASE,
 )
 _EMBEDDED = re.compile(
@@ -42,6 +46,7 @@ _EMBEDDED = re.compile(
     re.IGNORECASE,
 )
 _LIST = re.compile(r"(?:^|[:\s(])([^,;:()]{2,60}(?:, [^,;:()]{2,60})+,? (?:and|or|und|oder) [^,;:().]{2,60})")
+_ENUMERATED = 3
 _LIST_GAP = re.compile(r",? (?:and|or|und|oder) |, ")
 
 
@@ -93,5 +98,15 @@ def _items(sentence: str) -> tuple[str, ...]:
     match = _LIST.search(sentence)
     if not match:
         return ()
-    items = tuple(part.strip() for part in _LIST_GAP.split(match[1]) if part.strip())
-    return items if len(items) > 2 else ()
+    parts = [part.strip() for part in _LIST_GAP.split(match[1]) if part.strip()]
+    parts[0] = _without_lead(parts[0], len(parts[1].split()))
+    return tuple(parts) if len(parts) >= _ENUMERATED else ()
+
+
+def _without_lead(first: str, words: int) -> str:
+    """The first member without what leads to it: after a modal verb, else as many words as the second has."""
+    modal = list(_MODAL.finditer(first))
+    if modal:
+        rest = first[modal[-1].end() :].strip().removeprefix("not ").removeprefix("be ")
+        return rest or first
+    return " ".join(first.split()[-words:])

@@ -1,6 +1,6 @@
 """Values that fit a JSON Schema: from a suggestion where it fits, from the input where names agree, else the least."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.llm.scripted.conversation import Conversation
@@ -32,24 +32,25 @@ class _Fitting:
         self._root = root
         self._conversation = conversation
 
-    def value(self, schema: Any, suggestion: Any, depth: int, name: str = "") -> Any:
-        """A value for one place; `name` is the property's name there."""
+    def value(self, schema: Any, suggestion: Any, depth: int) -> Any:
+        """A value for one place."""
         shape = self._resolved(schema)
         if "const" in shape:
             return shape["const"]
         if isinstance(shape.get("enum"), list) and shape["enum"]:
             return suggestion if suggestion in shape["enum"] else shape["enum"][0]
-        makers = {
+        makers: dict[str, Callable[[dict[str, Any], Any, int], Any]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
             "integer": self._number,
             "number": self._number,
-            "boolean": lambda shape, given, depth, name: given if isinstance(given, bool) else False,
-            "null": lambda shape, given, depth, name: None,
         }
-        maker = makers.get(_kind(shape, suggestion))
-        return maker(shape, suggestion, depth, name) if maker else suggestion
+        kind = _kind(shape, suggestion)
+        if kind == "boolean":
+            return suggestion if isinstance(suggestion, bool) else False
+        maker = makers.get(kind)
+        return maker(shape, suggestion, depth) if maker else None if kind == "null" else suggestion
 
     def _resolved(self, schema: Any) -> dict[str, Any]:
         shape = dict(schema) if isinstance(schema, Mapping) else {}
@@ -73,7 +74,7 @@ class _Fitting:
             found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
         return dict(found) if isinstance(found, Mapping) else {}
 
-    def _object(self, shape: dict[str, Any], suggestion: Any, depth: int, name: str) -> dict[str, Any]:
+    def _object(self, shape: dict[str, Any], suggestion: Any, depth: int) -> dict[str, Any]:
         given = suggestion if isinstance(suggestion, dict) else {}
         properties = shape.get("properties") or {}
         required = list(shape.get("required") or ())
@@ -81,7 +82,7 @@ class _Fitting:
         if depth >= _DEPTH:
             names = required
         made = {
-            key: self.value(properties.get(key, {}), given.get(key, self._like_named(key)), depth + 1, key)
+            key: self.value(properties.get(key, {}), given.get(key, self._like_named(key)), depth + 1)
             for key in names
             if key in required or key in given or properties.get(key)
         }
@@ -89,7 +90,7 @@ class _Fitting:
             made.update({key: value for key, value in given.items() if key not in made})
         return made
 
-    def _array(self, shape: dict[str, Any], suggestion: Any, depth: int, name: str) -> list[Any]:
+    def _array(self, shape: dict[str, Any], suggestion: Any, depth: int) -> list[Any]:
         items = shape.get("items", {})
         if isinstance(suggestion, list):
             given = suggestion
@@ -99,22 +100,23 @@ class _Fitting:
             given = words if is_text else [_ABSENT]
         given = given[: shape.get("maxItems", len(given))]
         given += [_ABSENT] * (shape.get("minItems", 0) - len(given))
-        return [self.value(items, None if item is _ABSENT else item, depth + 1, name) for item in given]
+        return [self.value(items, None if item is _ABSENT else item, depth + 1) for item in given]
 
-    def _string(self, shape: dict[str, Any], suggestion: Any, depth: int, name: str) -> str:
+    def _string(self, shape: dict[str, Any], suggestion: Any, depth: int) -> str:
         text = suggestion if isinstance(suggestion, str) else summary(self._conversation)
-        limit = shape.get("maxLength", len(text))
+        limit, least = int(shape.get("maxLength", len(text))), int(shape.get("minLength", 0))
         short = text if len(text) <= limit else shorten(text, limit) if limit else ""
-        return short + "." * (shape.get("minLength", 0) - len(short))
+        return short + "." * (least - len(short))
 
-    def _number(self, shape: dict[str, Any], suggestion: Any, depth: int, name: str) -> int | float:
+    def _number(self, shape: dict[str, Any], suggestion: Any, depth: int) -> int | float:
         is_number = isinstance(suggestion, int | float) and not isinstance(suggestion, bool)
         value: Any = suggestion if is_number else len(key_words(self._conversation.text))
         if shape.get("type") == "integer":
             value = int(value)
         low, high = shape.get("minimum"), shape.get("maximum")
         value = value if low is None else max(low, value)
-        return value if high is None else min(high, value)
+        bounded: int | float = value if high is None else min(high, value)
+        return bounded
 
     def _like_named(self, key: str) -> Any:
         document = self._conversation.document

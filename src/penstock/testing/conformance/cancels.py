@@ -97,7 +97,7 @@ class CancelCases(Cases):
 
         async def stubborn(_: Mapping[str, Any]) -> dict[str, Any]:
             nonlocal refusals
-            while refusals < 2:
+            while refusals < 4:
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
@@ -110,7 +110,7 @@ class CancelCases(Cases):
         await rig.tools.asked.wait()
         handle.cancel("no longer wanted")
         await self._require_cancelled(rig, handle)
-        assert (refusals, rig.tools.ended["cancelled"]) == (2, 1)
+        assert (refusals, rig.tools.ended["cancelled"]) == (4, 1)
 
     async def test_cancel_among_parallel_tools_ends_all(self) -> None:
         """None of three runs on."""

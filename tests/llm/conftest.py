@@ -1,0 +1,38 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from penstock.contracts.model import Price
+from penstock.pal import ModelCall
+from penstock.testing.model_server import ModelServer
+
+MESSAGES = [
+    {"role": "system", "content": "Answer about the requirement. Use find-related if it is offered."},
+    {"role": "user", "content": "The user can log in within 5 seconds. " * 6},
+]
+PRICE = Price.model_validate({"inputUsdPer1M": 1.0, "outputUsdPer1M": 2.0})
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[ModelServer]:
+    with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def over_http(model_server: ModelServer) -> Callable[..., ModelCall]:
+    """A call of the scripted model over HTTP, with the faults named."""
+
+    def make(fault: str = "", **changes: Any) -> ModelCall:
+        values: dict[str, Any] = {
+            "ref": "models/wire@1.0.0",
+            "model": f"openai/qa-rules{'+' if fault else ''}{fault}",
+            "parameters": model_server.parameters,
+            "price": PRICE,
+            "messages": MESSAGES,
+            "timeout_s": 5.0,
+        }
+        return ModelCall(**{**values, **changes})
+
+    return make
