@@ -41,7 +41,7 @@ def test_every_dependency_is_locked() -> None:
 
 
 def test_the_command_line_starts_without_heavy_imports() -> None:
-    heavy = "litellm dagster langgraph pandas fastapi obstore great_expectations sqlalchemy".split()
+    heavy = ["litellm", "dagster", "langgraph", "pandas", "fastapi", "obstore", "great_expectations", "sqlalchemy"]
     script = f"import sys, penstock.cli.main as m; m.main(['--help']); print(sorted(set({heavy!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -41,13 +41,18 @@ class Settings(BaseModel):
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL in force."""
-        return self.database_url or f"sqlite:///{self.state / 'store.db'}"
+        """The SQLAlchemy URL in force; a relative SQLite file is meant from the root."""
+        scheme, found, file = self.database_url.partition("sqlite:///")
+        if not self.database_url:
+            return f"sqlite:///{self.state / 'store.db'}"
+        return f"sqlite:///{self.root / file}" if found and not scheme and file else self.database_url
 
     @property
     def releases(self) -> str:
         """The URL or folder of the release store in force."""
-        return self.releases_url or str(self.state / "releases")
+        if "://" in self.releases_url:
+            return self.releases_url
+        return str(self.root / (self.releases_url or f"{STATE}/releases"))
 
     @property
     def cache(self) -> Path:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -22,9 +22,9 @@ def test_canonical_json_is_that_of_rfc_8785(value: object) -> None:
     assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
 
 
-@given(st.dictionaries(st.text("aé\ue000\uffff\U00010000\U0010ffff\"\\\x1f", max_size=3), st.integers(0, 9)))
+@given(st.dictionaries(st.text('aé\ue000\uffff\U00010000\U0010ffff"\\\x1f', max_size=3), st.integers(0, 9)))
 def test_keys_are_ordered_by_utf_16(value: dict[str, int]) -> None:
-    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+    assert canonical(value) == rfc8785.dumps(value)
 
 
 @pytest.mark.parametrize("value", [2**53, -(2**53), float("nan"), float("inf"), {"a": [2**60]}])

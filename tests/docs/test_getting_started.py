@@ -30,7 +30,7 @@ def test_every_command_of_the_guide_works(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "refund-clerk@1.1.0 before dev: passed" in done.stdout

@@ -102,7 +102,8 @@ def test_a_drain_under_load_loses_nothing(world: World) -> None:
     with Load(executor, delay_ms=20) as load:
         load.wait_for(lambda: len(load.answered) > 50, "answers")
         executor.process.send_signal(signal.SIGTERM)
-        assert executor.process.wait(15) == 0
+        wait_until(lambda: "shutting down" in unready(executor), what="not ready any more")
+    assert executor.process.wait(15) == 0
     assert load.broken == []
     assert {told for told in load.answers if told[0] != 200} <= {(503, "urn:penstock:problem:draining")}
     with stored(world) as runs:

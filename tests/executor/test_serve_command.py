@@ -27,6 +27,24 @@ def test_without_identity_it_does_not_start(world: World) -> None:
         assert (abroad.returncode, "no loopback address" in abroad.stderr) == (2, True)
 
 
+def test_without_the_server_extra_it_says_what_to_install(world: World) -> None:
+    hidden = (
+        "import sys; sys.modules['uvicorn'] = None; from penstock.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", hidden, "--project", str(world.root), *SERVE]
+    refused = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (refused.returncode, "pip install 'penstock[server]'" in refused.stderr) == (3, True)
+
+
+def test_a_run_here_needs_no_server_library() -> None:
+    loaded = "import sys, penstock.executor.executor, penstock.executor.client; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [
+        name for name in ("fastapi", "starlette", "uvicorn", "litellm", "langgraph") if f"'{name}'" in done.stdout
+    ] == []
+
+
 def test_a_port_in_use_is_named(world: World) -> None:
     port = httpx.URL(world.start().url).port
     taken = agentctl(world.root, "serve", "--insecure-dev", "--port", str(port))

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from penstock.contracts.routing_table import AgentRoutes
 from penstock.gates.canary_runs import canary_runs
 from penstock.gates.context import GateContext
 from penstock.gates.gate import run_gate
+from penstock.store.database import open_database
+from penstock.store.runs import RunStore
 
 SINCE = "2026-11-20T10:00:00.000000Z"
 
@@ -128,3 +131,38 @@ def test_without_a_database_there_is_no_evidence(canary: Callable[..., GateConte
 def test_a_draft_has_no_live_runs(canary: Callable[..., GateContext]) -> None:
     finding = canary_runs(replace(canary([Run()] * 90), origin="draft"), min_runs=30)
     assert (finding.outcome, finding.reason) == ("skipped", "a draft has no live runs")
+
+
+def test_runs_are_counted_in_the_database(canary: Callable[..., GateContext], tmp_path: Path) -> None:
+    made = canary([])
+    database = open_database(f"sqlite:///{tmp_path / 'store.db'}")
+    store = RunStore(database)
+
+    def row(number: int, **fields: Any) -> dict[str, Any]:
+        run = {
+            "runId": f"{number}",
+            "agent": "echo",
+            "version": "1.0.0",
+            "release": made.release.digest,
+            "stage": "canary",
+            "mode": "live",
+            "status": "finished",
+            "startedAt": "2026-11-20T10:00:00.000001Z",
+            "durationMs": 12.5,
+            "usage": {"costUsd": 0.01},
+        }
+        return {"kind": "run", "run": {**run, **fields}}
+
+    others = [
+        {"stage": "prod"},
+        {"mode": "eval"},
+        {"release": "sha256:" + "0" * 64},
+        {"agent": "other"},
+        {"startedAt": "2026-11-20T09:59:59.999999Z"},
+        {"status": "running"},
+        {"status": "cancelled"},
+    ]
+    store.ingest([row(number) for number in range(3)] + [row(10 + number, **one) for number, one in enumerate(others)])
+    finding = canary_runs(replace(made, runs=store), min_runs=3)
+    database.close()
+    assert (finding.outcome, finding.measured["runs"], finding.measured["neutral"]) == ("passed", 3, 1)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.cli.main import main
+from penstock.cli.verdict import Judged, exit_status
 from penstock.engine.engine import Engine
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.sink import NoSink
@@ -212,6 +213,25 @@ def test_a_local_edit_makes_a_released_version_a_draft(echo: Project, run: Run) 
     assert document["versions"][0]["draft"]
 
 
+def test_a_recording_that_is_gone_here_makes_a_draft(echo: Project, run: Run) -> None:
+    echo.write({"contract_suites/echo/1.0.0/hello.jsonl": None})
+    status, document = run("check", "echo@1.0.0")
+    assert status == 1
+    assert document["versions"][0]["notes"] == ["contract_suites/echo/1.0.0/hello.jsonl is not as on main"]
+
+
+def test_a_clone_that_lags_behind_promotions_still_checks_what_is_released(echo: Project, run: Run) -> None:
+    bot = ("Penstock", "bot@penstock.invalid")
+    stages = "apiVersion: penstock.dev/v1\nkind: Stages\nmetadata: {name: echo}\n"
+    spec = "spec: {dev: [{version: 1.0.0, runtime: direct}]}\n"
+    echo.commit({"registry_repo/stages/echo.yaml": stages + spec}, "Promote", bot)
+    echo.push()
+    echo.git("reset", "--quiet", "--hard", "HEAD~1")
+    status, document = run("check", "echo@1.0.0")
+    assert status == 0
+    assert (document["versions"][0]["stage"], document["versions"][0]["draft"]) == ("canary", False)
+
+
 def test_under_dagster_nothing_that_check_finds_counts(
     echo: Project, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,3 +342,20 @@ def test_contract_alone_compares_with_another_version(echo: Project, run: Run) -
 @pytest.mark.parametrize("words", [("check", "echo"), ("report", "tools/echo@1.0.0"), ("record", "echo@1")])
 def test_what_is_no_version_is_wrong_use(run: Run, words: tuple[str, ...]) -> None:
     assert run(*words)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        ([], 0),
+        (["passed", "passed"], 0),
+        (["passed", "failed"], 1),
+        (["inconclusive"], 1),
+        (["missing"], 1),
+        (["errored", "passed"], 3),
+        (["errored", "failed"], 1),
+    ],
+)
+def test_the_exit_status_is_the_worst_answer(verdicts: list[str], status: int) -> None:
+    judged = [Judged("echo", "1.0.0", "dev", True, verdict, "") for verdict in verdicts]
+    assert exit_status(judged) == status

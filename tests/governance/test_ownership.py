@@ -65,9 +65,7 @@ def found(made: Project, source: Source | None = None) -> list[tuple[str, str]]:
         ("registry_repo/agents/a/1.1.0.yaml", BOT, True),
     ],
 )
-def test_only_the_owning_team_changes_a_file(
-    made: Project, path: str, author: tuple[str, str], is_fine: bool
-) -> None:
+def test_only_the_owning_team_changes_a_file(made: Project, path: str, author: tuple[str, str], is_fine: bool) -> None:
     made.commit({path: spec("Agent", "qa", "1.1.0")}, author=author)
     assert (found(made) == []) == is_fine
 

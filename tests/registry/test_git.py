@@ -29,7 +29,9 @@ def test_revisions_and_blobs(small: Project) -> None:
 
 
 def test_commits_newest_first_by_path_with_trailers(small: Project) -> None:
-    message = write_trailers("Move", "Because.", {"Penstock-Action": ["promote"], "Approved-by": ["A <a@b>", "C <c@d>"]})
+    message = write_trailers(
+        "Move", "Because.", {"Penstock-Action": ["promote"], "Approved-by": ["A <a@b>", "C <c@d>"]}
+    )
     first = small.git("rev-parse", "HEAD")
     second = small.commit({"a": "1"}, message, BOT)
     third = small.commit({"b": "1"}, "Other")

@@ -53,18 +53,30 @@ def change(path: str, old: str, new: str) -> Callable[[Files], None]:
 
 
 ONE_FAULT = [
-    (change(AGENT, "mode: workflow", "mode: workflo"), "5:9: spec.mode: 'workflo' is none of", "did you mean 'workflow'?"),
+    (
+        change(AGENT, "mode: workflow", "mode: workflo"),
+        "5:9: spec.mode: 'workflo' is none of",
+        "did you mean 'workflow'?",
+    ),
     (change(AGENT, "maxCostUsd", "maxCostUSD"), "spec.limits.maxCostUSD: unknown field", "did you mean 'maxCostUsd'?"),
     (change(AGENT, "limits: {", "fallback: {}\n  limits: {"), "'fallback' is not supported by this version", ""),
     (change(AGENT, "limits: {", "limits: {concurrency: 1, "), "'concurrency' is not supported by this version", ""),
-    (change(AGENT, "prompts/writer@1.0.0", "prompts/writre@1.0.0"), "no prompts/writre@1.0.0", "did you mean 'writer'?"),
+    (
+        change(AGENT, "prompts/writer@1.0.0", "prompts/writre@1.0.0"),
+        "no prompts/writre@1.0.0",
+        "did you mean 'writer'?",
+    ),
     (change(AGENT, "search@1.0.0", "search@1.1.0"), "spec.toolRefs[0].ref: no tools/search@1.1.0", "versions: 1.0.0"),
     (change(AGENT, "search@1.0.0", "search"), "has the wrong form", "Exact: tools/<name>@<version>."),
     (change(AGENT, "policyRefs: [policies/default@1.0.0]", "policyRefs: [policies/default]"), "has the wrong form", ""),
     (change(AGENT, "limit: 5", "limit: 50"), "spec.toolRefs[0].params.limit: 50 is greater than the maximum of 10", ""),
     (change(AGENT, "/product}", "/note}"), "/note is not required in the input", "give the variable a default"),
     (change(AGENT, "{product: {from: /product}}", "{}"), "variable 'product' of the prompt has no value", ""),
-    (change(AGENT, "{from: /product}", "{from: /product, or: x}"), "spec.promptVariables.product.or: unknown field", ""),
+    (
+        change(AGENT, "{from: /product}", "{from: /product, or: x}"),
+        "spec.promptVariables.product.or: unknown field",
+        "",
+    ),
     (change(AGENT, "{from: /product}", "{a: 1}"), "spec.promptVariables.product", "'from' is missing"),
     (change(AGENT, "{product:", "{tone: x, product:"), "the prompt has no variable 'tone'", ""),
     (change(AGENT, "{from: /product}", "7"), "is not of type string", ""),
@@ -95,7 +107,11 @@ ONE_FAULT = [
     (change(SUITE, "{product: Penstock}", "{product: 1}"), "spec.cases[0].input.product: agents/writer@1.0.0: 1", ""),
     (change(SUITE, "run.finished]", "run.finish]"), "no event type 'run.finish'", "did you mean 'run.finished'?"),
     (change(CASES, '"x"', "3"), f"{CASES}:1:1: input.product: agents/writer@1.0.0: 3 is not of type", ""),
-    (change(CASES, "\n", '\n{"id": "a", "input": {"product": "y"}}\n'), ":2:1: id 'a' is there twice", "first on line 1"),
+    (
+        change(CASES, "\n", '\n{"id": "a", "input": {"product": "y"}}\n'),
+        ":2:1: id 'a' is there twice",
+        "first on line 1",
+    ),
     (change(CASES, "}}", "}"), "is no JSON", ""),
     (change("evals/writer.yaml", "products", "product"), "no dataset 'product'", "did you mean 'products'?"),
 ]
@@ -112,8 +128,10 @@ def test_each_fault_is_found_and_said(
 
 
 def test_a_price_in_neither_table_is_a_fault_only_with_a_cost_limit(tmp_path: Path, files: Files) -> None:
-    files[MODEL] = files[MODEL].replace("scripted/qa", "openai/no-such-model").replace(
-        "  price: {inputUsdPer1M: 0, outputUsdPer1M: 0}\n", ""
+    files[MODEL] = (
+        files[MODEL]
+        .replace("scripted/qa", "openai/no-such-model")
+        .replace("  price: {inputUsdPer1M: 0, outputUsdPer1M: 0}\n", "")
     )
     assert "has no price" in "".join(faults(tmp_path, files))
     files[AGENT] = files[AGENT].replace("  limits: {maxCostUsd: 0.5}\n", "")
@@ -121,8 +139,10 @@ def test_a_price_in_neither_table_is_a_fault_only_with_a_cost_limit(tmp_path: Pa
 
 
 def test_litellm_s_own_table_is_a_price(tmp_path: Path, files: Files) -> None:
-    files[MODEL] = files[MODEL].replace("scripted/qa", "openai/gpt-4o").replace(
-        "  price: {inputUsdPer1M: 0, outputUsdPer1M: 0}\n", ""
+    files[MODEL] = (
+        files[MODEL]
+        .replace("scripted/qa", "openai/gpt-4o")
+        .replace("  price: {inputUsdPer1M: 0, outputUsdPer1M: 0}\n", "")
     )
     assert faults(tmp_path, files) == []
 
@@ -193,7 +213,7 @@ def test_not_found_says_what_there_is(small: Project) -> None:
     registry = load_registry(TreeSource(small.root))
     with pytest.raises(NotFound, match=r"did you mean 'writer'\?"):
         registry.agent("writre", "1.0.0")
-    with pytest.raises(NotFound, match="versions: 1.0.0"):
+    with pytest.raises(NotFound, match=r"versions: 1\.0\.0"):
         registry.agent("writer", "2.0.0")
 
 
@@ -206,8 +226,8 @@ def test_invalid_carries_every_fault(tmp_path: Path, files: Files) -> None:
 
 
 def test_what_is_read_for_a_change_finds_what_reading_everything_finds(tmp_path: Path, files: Files) -> None:
-    files[AGENT.replace("1.0.0", "1.1.0")] = files[AGENT].replace("1.0.0, owner", "1.1.0, owner").replace(
-        "required: [product]", "required: [product, note]"
+    files[AGENT.replace("1.0.0", "1.1.0")] = (
+        files[AGENT].replace("1.0.0, owner", "1.1.0, owner").replace("required: [product]", "required: [product, note]")
     )
     files[AGENT.replace("writer", "other")] = files[AGENT].replace("name: writer", "name: other")
     made = project(files, tmp_path / "project")

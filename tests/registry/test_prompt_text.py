@@ -17,7 +17,9 @@ def test_a_missing_value_is_refused() -> None:
         render("{{b}}", {"a": "x"})
 
 
-@pytest.mark.parametrize("body", ["{{ a}}", "{{a }}", "{{  a  }}", "{{1a}}", "{{a.b}}", "{{", "{{{a}}}", "{{}}", "{{a|b}}"])
+@pytest.mark.parametrize(
+    "body", ["{{ a}}", "{{a }}", "{{  a  }}", "{{1a}}", "{{a.b}}", "{{", "{{{a}}}", "{{}}", "{{a|b}}"]
+)
 def test_any_other_braces_are_a_fault(body: str) -> None:
     found = template_faults(body, [])
     assert [problem.what for problem in found] == ["{{ is no variable"]

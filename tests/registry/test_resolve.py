@@ -49,7 +49,7 @@ def test_faults_of_the_closure_refuse_and_those_of_others_do_not(small: Project)
     with pytest.raises(Invalid, match="has no function 'search'"):
         resolve(load_registry(TreeSource(small.root)), "writer", "1.0.0")
     small.write({"registry_repo/models/standard/1.0.0.yaml": "x: 1\n"})
-    with pytest.raises(Invalid, match="pins models/standard@1.0.0, which is not there or has faults"):
+    with pytest.raises(Invalid, match=r"pins models/standard@1\.0\.0, which is not there or has faults"):
         resolve(load_registry(TreeSource(small.root)), "writer", "1.0.0")
 
 

@@ -38,7 +38,7 @@ EVIL = {
     "deep sequence": "- " * 100_000 + "1",
     "deep mapping": "\n".join(f"{' ' * n}a:" for n in range(400)),
     "deep explicit": "? " * 50_000,
-    "mixed depth": "".join(f"{'  ' * n}- a:\n" for n in range(0, 300)),
+    "mixed depth": "".join(f"{'  ' * n}- a:\n" for n in range(300)),
     "too many values": "a: [" + "1," * 50_000 + "1]",
     "too large": "a: " + "x" * 300_000,
     "many keys": "\n".join(f"k{n}: {n}" for n in range(15_000)),
@@ -78,7 +78,9 @@ def test_evil_text_is_refused_soon_and_small(name: str) -> None:
 
 
 def test_scalars_are_of_the_core_types_and_the_rest_stays_text() -> None:
-    text = "a: NO\nb: 010\nc: 2026-11-20\nd: 0x1f\ne: 0o17\nf: -1.5e3\ng: ~\nh: True\ni: on\nj: 1_000\nk: '1'\nl: 12:30\nm: .5"
+    text = "a: NO\nb: 010\n"
+    text += "c: 2026-11-20\nd: 0x1f\ne: 0o17\nf: -1.5e3\ng: ~\nh: True\ni: on\nj: 1_000\n"
+    text += "k: '1'\nl: 12:30\nm: .5"
     assert parse(text) == (
         {
             "a": "NO",
@@ -109,9 +111,14 @@ def test_places_are_those_of_values_and_keys() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co")), max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcNO01-~", min_size=1, max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abcNO01-~", min_size=1, max_size=5), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -138,5 +145,3 @@ def test_nothing_that_the_strict_way_refuses_passes_the_quick_one(text: str) -> 
         return
     assert problems == []
     assert plain == strict
-
-

@@ -116,6 +116,6 @@ def test_a_crash_anywhere_ends_in_one_right_state(world: Callable[..., World]) -
         assert len(here.log()) - commits == (state(here) == wanted)
         if state(here) == before:
             action()
-        require_whole(here, generation)
+            require_whole(here, generation)
         assert (state(here), len(here.log()) - commits) == (wanted, 1)
         done += 1

@@ -220,7 +220,7 @@ def standing_spec() -> StagesSpec:
     for version in ("0.9.0", "1.0.0", "1.1.0"):
         spec = lifecycle.to_dev(spec, lifecycle.standing(version, "direct"))
         spec = lifecycle.to_canary(spec, version, step=1, weight_bp=2000, since="2026-11-20T10:00:00Z")
-        spec = lifecycle.to_prod(spec, version, until="2026-11-21T10:00:00Z")
+        spec = lifecycle.to_prod(spec, version, until="2026-11-21T10:00:00Z", now="")
     for version in ("1.2.0", "1.3.0"):
         spec = lifecycle.to_dev(spec, lifecycle.standing(version, "direct"))
     return lifecycle.to_canary(spec, "1.2.0", step=1, weight_bp=2000, since="2026-11-20T10:00:00Z")
@@ -236,6 +236,11 @@ def test_prod_leaves_previous_and_draining_and_the_one_before_is_deprecated() ->
         "0.9.0": ["deprecated"],
     }
     assert [one.version for one in spec.draining] == ["0.9.0", "1.0.0"]
+
+
+def test_what_has_drained_is_no_longer_named() -> None:
+    spec = lifecycle.to_prod(standing_spec(), "1.2.0", until="2026-11-23T10:00:00Z", now="2026-11-22T10:00:00Z")
+    assert [(one.version, one.until) for one in spec.draining] == [("1.1.0", "2026-11-23T10:00:00Z")]
 
 
 def test_a_rollback_of_prod_ends_the_canary_and_leaves_no_previous() -> None:
@@ -272,7 +277,7 @@ def test_settle_places_everything_and_loses_nothing() -> None:
     changes = {key: getattr(after, key) for key in ("prod", "canary", "previous", "dev", "draining")}
     assert lifecycle.settle(before, {**changes, "deprecated": after.deprecated, "disabled": []}, [], []) == after
     # Somebody promoted the canary meanwhile and a new version came: the rollback stands, the new one is kept.
-    moved = lifecycle.to_prod(before, "1.2.0", until="2026-11-21T10:00:00Z")
+    moved = lifecycle.to_prod(before, "1.2.0", until="2026-11-21T10:00:00Z", now="")
     moved = lifecycle.to_dev(moved, lifecycle.standing("1.4.0", "direct"))
     settled = lifecycle.settle(moved, changes, ["sha256:" + "0" * 64], [])
     assert settled.prod == after.prod

@@ -191,17 +191,20 @@ def test_who_has_no_right_is_refused(served: World) -> None:
     assert served.table().overlay == {}
 
 
+def unmet_kinds(here: World) -> list[str]:
+    return [one.kind for one in plan_promotion(here.workspace(MANAGER), ("helper", "1.1.0", "canary")).unmet]
+
+
 def test_hold_and_quarantine_stand_in_the_way_until_they_are_lifted(served: World) -> None:
     bad = served.routes().prod.release
     roll_back(served.workspace(MANAGER), "helper", "nonsense")
     served.approve("helper", "1.1.0", "canary", APPROVER)
-    kinds = lambda: [one.kind for one in plan_promotion(served.workspace(MANAGER), ("helper", "1.1.0", "canary")).unmet]  # noqa: E731
     served.reconcile()
-    assert kinds() == ["hold", "quarantine"]
+    assert unmet_kinds(served) == ["hold", "quarantine"]
     unhold(served.workspace(MANAGER), "helper", "mended")
-    assert kinds() == ["quarantine"]
+    assert unmet_kinds(served) == ["quarantine"]
     unquarantine(served.workspace(MANAGER), bad[:20], "it was the provider")
-    assert kinds() == []
+    assert unmet_kinds(served) == []
     promote(served.workspace(MANAGER), ("helper", "1.1.0", "canary"))
     assert served.routes().canary.version == "1.1.0"
 

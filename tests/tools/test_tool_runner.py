@@ -8,11 +8,13 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from penstock.contracts.canonical import digest_bytes
+from penstock.errors import Unavailable
 from penstock.pal import ToolFailed
 from penstock.tools import worker_process
 
@@ -293,3 +295,36 @@ async def test_a_blob_that_is_gone_is_a_failure_with_its_place(bench: Any, call:
     bench.blobs[digest_bytes(b"async def act(a, c): return {}\n")] = b"something else"
     with pytest.raises(ToolFailed, match="not what the release says"):
         await bench.runner().run(tool, call())
+
+
+def _release(*tools: Any) -> Any:
+    return SimpleNamespace(tools=tools)
+
+
+async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any) -> None:
+    runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'parent': os.getppid()}\n")
+    asynchronous = bench.tool("async def act(a, c): return {}\n")
+    await asyncio.to_thread(runner.load, _release(tool, asynchronous))
+    bench.blobs.clear()
+    workers = [worker.code.ref for worker in runner._pool._idle]
+    assert workers == ["tools/act@1.0.0"]
+    assert await runner.run(tool, call()) == {"parent": os.getpid()}
+    assert await runner.run(asynchronous, call()) == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_release_whose_tool_cannot_be_imported_is_not_loaded(bench: Any, kind: str) -> None:
+    tool = bench.tool(f"import no_such_module_here\n{kind} act(a, c): return {{}}\n")
+    with pytest.raises(ToolFailed, match="no_such_module_here"):
+        bench.runner().load(_release(tool))
+
+
+def test_a_release_with_an_unmet_requirement_is_not_loaded(bench: Any) -> None:
+    with pytest.raises(Unavailable, match="no-such-thing-here"):
+        bench.runner().load(_release(bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])))
+
+
+def test_what_a_tools_author_imports_is_light() -> None:
+    program = "import sys, penstock.tools, penstock.tools.worker; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert not {"pydantic", "asyncio", "orjson", "sqlalchemy", "yaml", "packaging"} & set(done.stdout.split())

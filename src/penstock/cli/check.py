@@ -11,13 +11,13 @@ from penstock.cli.verdict import Judged, Terminal, exit_status, judge, next_stag
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.stages import StagesSpec
 from penstock.errors import Fault, Invalid, Unavailable, WrongUse
-from penstock.gates.draft import draft_context, version_files
-from penstock.gates.faults import suite_path
+from penstock.gates.draft import draft_context
+from penstock.gates.schema import files_of
 from penstock.registry.change import Change, change_against
 from penstock.registry.documents import Registry
 from penstock.registry.git import Repository
 from penstock.registry.impact import impact
-from penstock.registry.layout import PIPELINE, TEAMS
+from penstock.registry.layout import PIPELINE, STAGES_FOLDER, TEAMS
 from penstock.registry.load import load_registry
 from penstock.registry.resolve import resolve
 from penstock.registry.source import TreeSource
@@ -187,15 +187,17 @@ class Checking:
         path = self.tree.agent(agent, version).path
         if self.repository.blob_id(head, path) is None:
             return f"it is not on {settings.base_branch} yet"
-        changed = [one for one in self._read(agent, version) if self._differs(head, one)]
+        changed = [one for one in self._read(agent, version, head) if self._differs(head, one)]
         return f"{changed[0]} is not as on {settings.base_branch}" if changed else None
 
-    def _read(self, agent: str, version: str) -> list[str]:
-        """Every file that the gates of a version read: here."""
-        fixed = {TEAMS, PIPELINE, suite_path(agent)}
-        beside = (f"contract_suites/{agent}/", "runtimes/")
-        found = {path for path in self.tree.source.entries() if path.startswith(beside)}
-        return sorted({*fixed, *found, *version_files(self.tree, agent, version)})
+    def _read(self, agent: str, version: str, head: str) -> list[str]:
+        """Every file that the gates of a version read, here or at `head`; its stages file is promotion's."""
+        assert self.repository is not None
+        suites = f"contract_suites/{agent}"
+        there = {file.path for file in self.repository.files(head, (suites, "runtimes"))}
+        here = {path for path in self.tree.source.entries() if path.startswith(f"{suites}/")}
+        read = set(files_of(self.tree, agent, version)) - {f"{STAGES_FOLDER}{agent}.yaml"}
+        return sorted({TEAMS, PIPELINE} | there | here | read)
 
     def _differs(self, head: str, path: str) -> bool:
         assert self.repository is not None

@@ -1,11 +1,14 @@
 """`agentctl serve`: the executor."""
 
+import importlib.util
+import os
+
 import click
 import orjson
 
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, say
-from penstock.errors import WrongUse
+from penstock.errors import Unavailable, WrongUse
 
 
 @click.command()
@@ -33,23 +36,35 @@ def serve(host: str, port: int, releases: str | None, drain_s: float, insecure_d
             where="agentctl serve",
             now="on this machine alone: agentctl serve --insecure-dev",
         )
+    _require_server_extra()
+    from penstock.executor.app import build_app
+    from penstock.executor.executor import Executor
     from penstock.executor.loopback import require_loopback
+    from penstock.executor.server import Listening
+    from penstock.executor.server import serve as serve_executor
 
     require_loopback(host)
     settings = project_settings()
     if releases:
         settings = settings.model_copy(update={"releases_url": releases})
-    from penstock.executor.app import build_app
-    from penstock.executor.executor import Executor
-    from penstock.executor.server import Listening
-    from penstock.executor.server import serve as serve_executor
 
     def announce(url: str) -> None:
-        import os
-
         click.echo(orjson.dumps({"url": url, "pid": os.getpid()}).decode() if as_json else url)
         say("insecure: no identity, loopback only; routing tables are unsigned")
 
     executor = Executor(settings)
     serve_executor(executor, build_app(executor), Listening(host, port, drain_s), announce)
     return 0
+
+
+def _require_server_extra() -> None:
+    missing = [name for name in ("fastapi", "uvicorn", "uvloop", "httptools") if not _is_installed(name)]
+    if missing:
+        raise Unavailable(f"not installed: {', '.join(missing)}", now="pip install 'penstock[server]'")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # something else stands under that name
+        return False

@@ -29,8 +29,8 @@ def validate(base: str | None, as_json: bool) -> int:
     source = TreeSource(settings.root)
     if base is None:
         registry = load_registry(source, default_runtime=settings.default_runtime)
-        faults = sorted(registry.faults + _secrets(source, None))
-        return _end(registry, faults, {}, as_json=as_json)
+        faults = {*registry.faults, *_gates(registry), *_secrets(source, None)}
+        return _end(registry, sorted(faults), {}, as_json=as_json)
     return _validate_change(settings, source, base, as_json=as_json)
 
 
@@ -47,7 +47,7 @@ def _validate_change(settings: Settings, source: "TreeSource", base: str, *, as_
     if reading is not None:
         reading = {*reading, *pinning_paths(source, change.added)}
     registry = load_registry(source, only=reading, default_runtime=settings.default_runtime)
-    faults = {*registry.faults, *_secrets(source, change.files)}
+    faults = {*registry.faults, *_gates(registry), *_secrets(source, change.files)}
     faults |= set(change_faults(repository, registry, change, settings.bot_email))
     touched = impact(registry, change.added, change.files)
     return _end(registry, sorted(faults), {"impact": touched.as_document()}, as_json=as_json)
@@ -67,6 +67,12 @@ def change_faults(repository: "Repository", registry: "Registry", change: "Chang
         if agent.path in added:
             faults += disabled_faults(registry, agent)
     return faults
+
+
+def _gates(registry: "Registry") -> list[Fault]:
+    from penstock.gates.faults import gate_faults
+
+    return gate_faults(registry)
 
 
 def _secrets(source: "TreeSource", paths: Collection[str] | None) -> list[Fault]:

@@ -107,6 +107,10 @@ class Release(Record):
     models: list[ModelComponent]
     min_engine: Version = Field(description="The lowest engine that knows the fields used.")
 
+    def as_document(self) -> dict[str, Any]:
+        """The release as it was written: a later program's defaults are not part of an older release's identity."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
     @property
     def digest(self) -> str:
         """The release's identity."""

@@ -3,13 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema_rs
-
+from penstock.contracts.json_schema import compile_schema
 from penstock.errors import Fault, Invalid
-
-
-def _refuse_remote(uri: str) -> Any:
-    raise ValueError(f"{uri} is outside the schema: a schema must stand on its own")
 
 
 class Shape:
@@ -22,7 +17,7 @@ class Shape:
         self.schema = schema
         self.where = where
         try:
-            self._validator = jsonschema_rs.Draft202012Validator(dict(schema), retriever=_refuse_remote)
+            self._validator = compile_schema(dict(schema))
         except ValueError as error:
             raise Invalid(f"no JSON Schema: {error}", where=where, now="mend the schema") from None
 

@@ -33,6 +33,7 @@ from penstock.tools.runner import PythonToolRunner
 
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
+QUIET_S = 0.5
 
 
 class Executor:
@@ -53,6 +54,7 @@ class Executor:
         self._dispatcher: Dispatcher
         self._library = _ModelLibrary(needed=provider is None)
         self._flying = 0
+        self._asked = 0
         self._landed = asyncio.Event()
         self._landed.set()
 
@@ -87,6 +89,7 @@ class Executor:
     def in_flight(self) -> Iterator[None]:
         """Marks a request that a shutdown waits for."""
         self._flying += 1
+        self._asked += 1
         self._landed.clear()
         try:
             yield
@@ -112,18 +115,28 @@ class Executor:
         return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
 
     async def drain(self, timeout_s: float) -> None:
-        """Takes no new run from now on; waits for those in flight, then cancels what is left."""
+        """Takes no new run from now on; waits for those in flight, then cancels what is left.
+
+        It goes on saying no until nobody has asked for half a second: a connection that is closed under a client's
+        request would look like a failed run.
+        """
         self.is_draining = True
         try:
             async with asyncio.timeout(timeout_s):
                 await self._landed.wait()
-            return
         except TimeoutError:
             cancelled = await self.parts.engine.drain(0)
             LOG.warning("%d runs were cancelled after %g s of draining", cancelled, timeout_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CANCELLED_S):
                 await self._landed.wait()
+                await self._quiet()
+
+    async def _quiet(self) -> None:
+        asked = None
+        while asked != self._asked:
+            asked = self._asked
+            await asyncio.sleep(QUIET_S)
 
     @property
     def table(self) -> RoutingTable:

@@ -1,9 +1,8 @@
 """Runs as their own tenant may see them: from memory while they are recent, then from the database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-
-from starlette.concurrency import run_in_threadpool
 
 from penstock.engine.engine import Engine, RunHandle
 from penstock.errors import Conflict, NotFound
@@ -24,7 +23,7 @@ class RunReader:
         """The run's result, or what is known while it runs; raises `NotFound`, or `Unavailable` without database."""
         handle = self._recent(run_id, tenant)
         if handle is None:
-            return await run_in_threadpool(self._stored, run_id, tenant)
+            return await asyncio.to_thread(self._stored, run_id, tenant)
         if handle.is_done:
             return (await handle.result()).as_document()
         call = handle.call
@@ -46,13 +45,13 @@ class RunReader:
         handle = self._recent(run_id, tenant)
         if handle is not None:
             return handle.events(after_seq)
-        return _each(await run_in_threadpool(self._stored_events, run_id, tenant, after_seq))
+        return _each(await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq))
 
     async def cancel(self, run_id: str, tenant: str | None) -> None:
         """Cancels a run of this executor; raises `Conflict` when it has ended already, `NotFound`."""
         handle = self._recent(run_id, tenant)
         if handle is None:
-            stored = await run_in_threadpool(self._stored, run_id, tenant)
+            stored = await asyncio.to_thread(self._stored, run_id, tenant)
             if stored["status"] == RUNNING:
                 raise Conflict("the run is not one of this executor", where=f"run {run_id}", now="ask the one it is on")
         elif handle.cancel("by request"):

@@ -4,7 +4,6 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
-from penstock.contracts.canonical import digest
 from penstock.contracts.release import Release
 from penstock.engine.router import RUNTIMES, missing_capabilities
 from penstock.registry.documents import Registry
@@ -17,7 +16,7 @@ def usable_runtimes(registry: Registry, release: Release) -> dict[str, dict[str,
     """
     return {
         name: {
-            "declaration": digest(declaration.as_document()),
+            "declaration": registry.file_digest(f"runtimes/{name}.yaml"),
             "runtime": _installed(declaration.spec.runtime),
             "adapter": _adapter_version(declaration.spec.adapter),
         }

@@ -87,7 +87,8 @@ def stage_edit_faults(repository: Repository, change: Change, bot_email: str) ->
         return []
     commits = repository.commits(STAGES_FOLDER.rstrip("/"), since=change.base, until=change.head)
     by_hand = [commit for commit in commits if commit.author_email != bot_email.lower()]
-    if commits and not by_hand:
+    loose = any(_is_uncommitted(repository, change.head, path, change.files[path].after) for path in edited)
+    if commits and not by_hand and not loose:
         return []
     who = ", ".join(sorted({commit.author_email for commit in by_hand})) or "an uncommitted change"
     now = "`agentctl promote`, `rollback` and their like write it"

@@ -56,6 +56,7 @@ def _import() -> Any:
             f"LiteLLM cannot be imported: {error}", where="models", now='pip install "penstock[llm]"'
         ) from None
     litellm.suppress_debug_info = True  # else it prints advice to stdout with every error
+    litellm.disable_streaming_logging = True  # else each stream is put together again for callbacks that do not exist
     for callbacks in ("callbacks", "input_callback", "success_callback", "failure_callback"):
         setattr(litellm, callbacks, [])
     from penstock.llm.scripted.handler import register

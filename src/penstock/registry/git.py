@@ -179,8 +179,8 @@ class Repository:
         found: dict[str, tuple[FileAt | None, FileAt | None]] = {}
         for delta in full[0].diff_to_tree(full[1]).deltas:
             path = delta.new_file.path or delta.old_file.path
-            before, after = found.get(path, (None, None))  # a file that becomes a symlink is told in two deltas
-            found[path] = (_side(delta.old_file) or before, _side(delta.new_file) or after)
+            one, other = found.get(path, (None, None))  # a file that becomes a symlink is told in two deltas
+            found[path] = (_side(delta.old_file) or one, _side(delta.new_file) or other)
         return found
 
     def write_commit(

@@ -5,6 +5,7 @@ from typing import Any
 
 from penstock.contracts.canonical import digest_bytes
 from penstock.contracts.release import (
+    RELEASE_SCHEMA,
     AgentComponent,
     CodeFile,
     ModelComponent,
@@ -48,6 +49,7 @@ def resolve(registry: Registry, name: str, version: str, *, allow_retired: bool 
     prompt = registry.get(spec.prompt_ref)
     release = Release.model_validate(
         {
+            "schema": RELEASE_SCHEMA,
             "agent": AgentComponent(**_head(agent)),
             "prompt": PromptComponent(**_head(prompt), body=_keep(blobs, prompt.body)),
             "tools": [

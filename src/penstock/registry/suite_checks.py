@@ -1,13 +1,12 @@
 """Suites and datasets: they belong to an agent, and every case is an input that the agent takes."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
 import orjson
 
 from penstock.contracts.event import EventType
-from penstock.contracts.json_schema import SchemaBroken, instance_faults
+from penstock.contracts.json_schema import SchemaBroken, compile_schema, instance_faults
 from penstock.contracts.suite import ContractCase, ContractSuite, OutputExpectation
 from penstock.errors import Fault
 from penstock.registry.document_faults import did_you_mean, pointer
@@ -70,9 +69,10 @@ def _output_faults(output: OutputExpectation) -> Iterator[tuple[str, str]]:
         yield f"{output.path!r} is no JSON path", "such as $.testCases[*].title"
     if output.matches is not None:
         try:
-            re.compile(output.matches)
-        except re.error as error:
-            yield f"{output.matches!r} is no regular expression: {error}", "mend it"
+            compile_schema({"pattern": output.matches})
+        except SchemaBroken:
+            what = f"{output.matches!r} is no regular expression that runs in linear time"
+            yield what, "mend it: no look-around, no back-references"
 
 
 def check_datasets(registry: Registry, faults: FaultList) -> None:

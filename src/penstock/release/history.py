@@ -41,6 +41,14 @@ class History:
     unresolved: list[Unresolved] = field(default_factory=list)
 
 
+def unwalked_history(repository: Repository, agent: str, start: str | None) -> History:
+    """What a stages file says at a commit that is trusted; None: nothing stands anywhere."""
+    path = stages_path(agent)
+    data = repository.read(start, path) if start is not None else None
+    blob = repository.blob_id(start, path) if start is not None else None
+    return History(agent, start, read_stages(data, path), blob)
+
+
 def walk_history(repository: Repository, judge: Judge, agent: str, start: str | None, head: str) -> History:
     """Follows a stages file from `start`, a commit whose file is trusted (None: from nothing), to `head`.
 
@@ -48,10 +56,7 @@ def walk_history(repository: Repository, judge: Judge, agent: str, start: str | 
     back the bytes of the last trusted one. Raises `Unavailable`.
     """
     path = stages_path(agent)
-    data = repository.read(start, path) if start is not None else None
-    found = History(
-        agent, start, read_stages(data, path), repository.blob_id(start, path) if start is not None else None
-    )
+    found = unwalked_history(repository, agent, start)
     for commit in reversed(repository.commits(path, start, head)):
         blob = repository.blob_id(commit.id, path)
         if blob == found.blob:

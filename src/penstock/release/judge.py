@@ -84,8 +84,11 @@ class Judge:
         moment = moment_of(commit.time)
         if pipeline is None or release is None or moment is None:
             return f"{move.agent}@{move.version} was not released, or there was no pipeline"
+        selector = registry.agent(move.agent, move.version).spec.runtime.selector
         if _replayed(before, after, move, pipeline, moment) != after:
             return f"the file says something else than {move.sentence!r}"
+        if move.stage == "dev" and selector is not None and after.dev[-1].runtime != selector:
+            return f"the file says another runtime than the agent: {selector}"
         if before.hold is not None or before.status != "active" or release in before.quarantined:
             return "a hold, a quarantine or the agent's status stood against it"
         if move.override:
@@ -161,12 +164,13 @@ def _replayed(before: StagesSpec, after: StagesSpec, move: Move, pipeline: Pipel
         _require_near(since, at)
         weight = round(pipeline.spec.canary.steps[0].percent * 100)
         return lifecycle.to_canary(before, move.version, step=1, weight_bp=weight, since=since)
-    replaced = before.prod.version if before.prod is not None else ""
-    until = next((one.until for one in after.draining if one.version == replaced), "")
-    if replaced:
-        ends = moment_of(until)
-        _require_near(stamp(ends - DRAIN) if ends is not None else "", at)
-    return lifecycle.to_prod(before, move.version, until=until)
+    if before.prod is None:
+        return lifecycle.to_prod(before, move.version, until="", now="")
+    until = next((one.until for one in after.draining if one.version == before.prod.version), "")
+    ends = moment_of(until)
+    moved = stamp(ends - DRAIN) if ends is not None else ""
+    _require_near(moved, at)
+    return lifecycle.to_prod(before, move.version, until=until, now=moved)
 
 
 def _require_near(since: str, at: datetime) -> None:

@@ -49,8 +49,11 @@ def to_canary(spec: StagesSpec, version: str, *, step: int, weight_bp: int, sinc
     return _with(spec, dev=[*dev, *_plain(spec.canary)], canary=canary)
 
 
-def to_prod(spec: StagesSpec, version: str, *, until: str) -> StagesSpec:
-    """From canary to prod; prod -> previous and draining until `until`, previous -> deprecated."""
+def to_prod(spec: StagesSpec, version: str, *, until: str, now: str) -> StagesSpec:
+    """From canary to prod; prod -> previous and draining until `until`, previous -> deprecated.
+
+    What had drained at `now` is no longer named; both times are RFC 3339 in UTC with microseconds, so that they sort.
+    """
     if spec.canary is None or spec.canary.version != version:
         raise Refused(f"{version} stands in {place_of(spec, version) or 'no stage'}: only the canary goes to prod")
     replaced = [Draining.model_validate({**one.as_document(), "until": until}) for one in _plain(spec.prod)]
@@ -61,7 +64,7 @@ def to_prod(spec: StagesSpec, version: str, *, until: str) -> StagesSpec:
         prod=standing(version, spec.canary.runtime),
         previous=spec.prod,
         deprecated=_append(spec.deprecated, (one.version for one in _plain(spec.previous))),
-        draining=[*(one for one in spec.draining if one.version not in gone), *replaced],
+        draining=[*(one for one in spec.draining if one.version not in gone and one.until > now), *replaced],
     )
 
 

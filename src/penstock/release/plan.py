@@ -136,7 +136,7 @@ def move_after(
     if stage == "canary":
         weight = round(pipeline.spec.canary.steps[0].percent * 100)
         return lifecycle.to_canary(spec, version, step=1, weight_bp=weight, since=stamp(at))
-    return lifecycle.to_prod(spec, version, until=stamp(at + DRAIN))
+    return lifecycle.to_prod(spec, version, until=stamp(at + DRAIN), now=stamp(at) if spec.prod is not None else "")
 
 
 def traffic(spec: StagesSpec) -> dict[str, str]:

@@ -93,8 +93,12 @@ def staged_agents(workspace: Workspace, commit: str) -> list[str]:
 
 def history_of(workspace: Workspace, judge: Judge, agent: str, head: str) -> History:
     """What the stages file says at `head`, from the commit that the table in force has it at."""
-    known = judge.table.agents.get(agent) if judge.table is not None else None
-    return walk_history(workspace.repository, judge, agent, known.commit if known is not None else None, head)
+    table = judge.table
+    known = table.agents.get(agent) if table is not None else None
+    start = known.commit if known is not None else None
+    if table is not None and not table.overlay.get(agent) and is_unchanged(workspace, known, agent, head):
+        return unwalked_history(workspace.repository, agent, start)
+    return walk_history(workspace.repository, judge, agent, start, head)
 
 
 def is_unchanged(workspace: Workspace, known: AgentRoutes | None, agent: str, head: str) -> bool:

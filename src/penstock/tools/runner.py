@@ -69,10 +69,13 @@ class PythonToolRunner:
     def load(self, release: Release) -> None:
         """Makes all tools of a release ready; a release counts as loaded only once this returned.
 
-        Blocks while files are written and async tools imported. Raises `Unavailable`, `Invalid` or `ToolFailed`.
+        Blocks while files are written, async tools imported, and a first worker of each plain one started. Raises
+        `Unavailable`, `Invalid` or `ToolFailed`.
         """
         for tool in release.tools:
-            self._load(tool)
+            loaded = self._load(tool)
+            if loaded.function is None:
+                self._pool.warm(loaded.code, self._hear(tool.ref, loaded.secret_names))
 
     async def run(self, tool: ToolComponent, call: ToolInvocation) -> dict[str, Any]:
         """The tool's result, not yet checked against its schema; raises `ToolFailed`, and nothing else but a cancel."""

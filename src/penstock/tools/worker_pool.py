@@ -71,6 +71,19 @@ class WorkerPool:
         finally:
             self._leave(key, lane)
 
+    def warm(self, code: ToolCode, hear: Callable[[str], None]) -> None:
+        """Sees to it that one worker has imported the code; blocks. Raises `ToolFailed` if the import fails."""
+        with self._lock:
+            if self._closed or any(worker.code == code for worker in self._idle):
+                return
+        worker = WorkerProcess(code, hear)
+        try:
+            worker.load()
+        except BaseException:
+            worker.close()
+            raise
+        self._give_back(worker)
+
     def close(self) -> None:
         """Ends the idle workers, and each other one when its call is over."""
         with self._lock:

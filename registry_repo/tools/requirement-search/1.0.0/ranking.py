@@ -6,7 +6,9 @@ from collections import Counter
 
 K1, B = 1.5, 0.75
 WORD = re.compile(r"[^\W_]+")
-COMMON = frozenset("a an and are as at be by for from in is it its must of on or shall should that the to with".split())
+COMMON = frozenset(
+    WORD.findall("a an and are as at be by for from in is it its must of on or shall should that the to with")
+)
 
 
 def words(text: str) -> list[str]:

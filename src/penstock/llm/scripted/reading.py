@@ -32,7 +32,7 @@ _CONDITION = re.compile(
 _RIGHTS = re.compile(
     r"\b(permissions?|roles?|rights?|authori[sz]ed?|authori[sz]ation|approv(?:al|es?|ers?)|admins?|administrators?|owners?|"
     r"only (?:an?|the|users?|members?|managers?|approvers?|admins?)\b|nur (?:ein\w*|der|die)\b|guests?|tenants?|"
-    r"Rechte?|Rolle|Berechtigung\w*|berechtigt\w*|Administrator\w*|signed in|logged in|password)\b",
+    r"Rechte?|Rolle|Berechtigung\w*|berechtigt\w*|Administrator\w*|signed in|logged in)\b",
     re.IGNORECASE,
 )
 _STATE = re.compile(
