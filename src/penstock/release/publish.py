@@ -11,7 +11,7 @@ from penstock.errors import Conflict, Invalid, NotFound
 from penstock.registry.layout import STAGES_FOLDER
 from penstock.release.crash_point import step
 from penstock.release.entries import agent_routes
-from penstock.release.history import History, Unresolved, walk_history
+from penstock.release.history import History, Unresolved, unwalked_history, walk_history
 from penstock.release.judge import Judge
 from penstock.release.overlaid import overlaid
 from penstock.release.stages_file import stages_path
