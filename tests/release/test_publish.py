@@ -287,3 +287,19 @@ def test_the_catalog_follows(world: Callable[..., World]) -> None:
     [row] = Catalog(here.workspace(MANAGER).database).rows(kind="Agent")
     assert (row.name, row.version, row.stage, row.owner) == ("helper", "1.0.0", "canary", "qa")
     assert row.created_at.endswith("Z")
+
+
+def test_an_empty_store_beside_a_promoted_branch_is_not_taken(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = world()
+    here.reconcile()
+    monkeypatch.setenv("PENSTOCK_RELEASES_URL", str(here.home / "other"))
+    monkeypatch.setenv("PENSTOCK_DATABASE_URL", f"sqlite:///{here.home / 'other.db'}")
+    log = here.log()
+    assert here.cli(MANAGER, "reconcile") == 3
+    assert (here.log(), (here.home / "other").exists()) == (log, False)
+    # The old store is lost for good: what it proved is gone, so the version goes through its gates again.
+    assert here.cli(MANAGER, "reconcile", "--restore", "helper") == 0
+    assert [entry.version for entry in here.routes().dev] == ["1.0.0"]
+    assert here.reconcile().drift == []

@@ -7,14 +7,14 @@ the automatic moves. A registry that cannot be read is an error, never an empty 
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import NotFound, PenstockError, Unavailable
 from penstock.gates.context import Progress
 from penstock.release.automatic import AutomaticMove, move_automatically
 from penstock.release.catalog import refresh_catalog
 from penstock.release.drift import broken_versions
 from penstock.release.history import Unresolved
 from penstock.release.pending import commit_pending, pending_agents
-from penstock.release.publish import Cause, Published, publish_head
+from penstock.release.publish import Cause, Published, publish_head, staged_agents
 from penstock.release.workspace import Workspace
 
 
@@ -63,8 +63,9 @@ def reconcile(
 
     Raises `Unavailable` when Git or the release store cannot be read, `Conflict` when the branch was rewritten.
     """
-    workspace.releases.lineage(create=True)
     found = Reconciled(workspace.fetch())
+    _require_own_store(workspace, found.head)
+    workspace.releases.lineage(create=True)
     table = workspace.releases.newest_table()
     found.drift += broken_versions(workspace, table, found.head)
     for agent in pending_agents(table):
@@ -84,6 +85,21 @@ def reconcile(
     found.head = workspace.base_head()
     found.notes += refresh_catalog(workspace, found.head)
     return found
+
+
+def _require_own_store(workspace: Workspace, head: str) -> None:
+    """An empty store beside a branch that was promoted on is the wrong one, or a mount that went away."""
+    try:
+        workspace.releases.lineage()
+    except (NotFound, Unavailable):
+        staged = staged_agents(workspace, head)
+        if staged:
+            raise Unavailable(
+                f"the base branch has stages files ({', '.join(staged[:5])}), and this release store is empty or away",
+                where=workspace.releases.url,
+                now="set PENSTOCK_RELEASES_URL to the project's store; if that is lost for good, "
+                "`agentctl reconcile --restore AGENT` begins anew",
+            ) from None
 
 
 def _note(found: Reconciled, published: Published) -> None:

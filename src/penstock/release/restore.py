@@ -17,6 +17,7 @@ def restore(workspace: Workspace, agent: str) -> str:
     """
     head = workspace.fetch()
     agent_people(workspace, agent).require_mover(workspace.actor[1], "restore")
+    workspace.releases.lineage(create=True)
     history = history_of(workspace, Judge(workspace, workspace.releases.newest_table()), agent, head)
     if not history.unresolved:
         raise Refused(f"the stages file of {agent} resolves: there is nothing to restore")

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from penstock.contracts.routing_table import RoutingTable
 from penstock.contracts.stages import StagesSpec
-from penstock.errors import NotFound, Refused
+from penstock.errors import NotFound, Refused, WrongUse
 from penstock.release import lifecycle
+from penstock.release.approval import SHORTEST_PREFIX
 from penstock.release.overlaid import stages_in_force
 from penstock.release.urgent import Urgent, finish_urgent, require_routes, require_table
 from penstock.release.workspace import Workspace
@@ -55,8 +56,10 @@ def unhold(workspace: Workspace, agent: str, reason: str) -> Urgent:
 def unquarantine(workspace: Workspace, digest: str, reason: str) -> Urgent:
     """Lifts the quarantine of a release, wherever it stands; `digest` may be the start of one, if only one fits.
 
-    Raises `NotFound` when no such release is quarantined.
+    Raises `NotFound` when no such release is quarantined, `WrongUse` for fewer than 12 hex digits.
     """
+    if len(digest.removeprefix("sha256:")) < SHORTEST_PREFIX:
+        raise WrongUse(f"{digest!r} is no digest", now=f"give at least {SHORTEST_PREFIX} hex digits of the release's")
     table = require_table(workspace, workspace.releases.newest_table())
     start = digest if digest.startswith("sha256:") else f"sha256:{digest}"
     quarantined = {(agent, one) for agent, routes in table.agents.items() for one in routes.quarantined}

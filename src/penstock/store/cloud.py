@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from penstock.errors import Unavailable
-from penstock.store.objects import checked_name
+from penstock.store.object_name import checked_name
 
 T = TypeVar("T")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

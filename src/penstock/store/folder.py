@@ -11,7 +11,7 @@ import time
 import uuid
 
 from penstock.errors import Unavailable
-from penstock.store.objects import checked_name
+from penstock.store.object_name import checked_name
 
 TEMPORARY = ".tmp-"
 STALE_S = 3600.0

@@ -4,14 +4,12 @@ An object is created once and never overwritten; only a hint may be replaced. So
 writer that comes second learns it from `create`.
 """
 
-import re
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from penstock.errors import WrongUse
 
 CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
-_NAME = re.compile(r"[A-Za-z0-9@+_-][A-Za-z0-9@+._-]*(/[A-Za-z0-9@+_-][A-Za-z0-9@+._-]*)*")
 
 
 class ObjectStore(Protocol):
@@ -34,13 +32,6 @@ class ObjectStore(Protocol):
     def replace_hint(self, name: str, data: bytes) -> None:
         """Writes an object that may be overwritten and that nobody may rely on."""
         ...
-
-
-def checked_name(name: str) -> str:
-    """`name` if it is a plain relative path that does not leave the store; raises `WrongUse`."""
-    if not _NAME.fullmatch(name):
-        raise WrongUse(f"{name!r} is no name of an object", now="names are parts of letters, digits, @ + . _ -")
-    return name
 
 
 def open_objects(url: str) -> ObjectStore:

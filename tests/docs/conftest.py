@@ -1,0 +1,129 @@
+"""The worlds in which the pages' commands run: made once for all tests, copied for each page."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+BUILD_S = 300
+IDENTITY = "[user]\n\tname = Ada Author\n\temail = author@example.com\n[init]\n\tdefaultBranch = main\n"
+
+
+@dataclass(frozen=True)
+class World:
+    """Where a page's commands begin, what their shell knows, and what is done there before the first of them."""
+
+    start: Path
+    environment: dict[str, str]
+    before: str = ""
+
+
+@pytest.fixture(scope="session")
+def worlds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of this test session."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "worlds"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def world(worlds_folder: Path, tmp_path: Path) -> Callable[[str], World]:
+    """A copy of the named world for this test alone.
+
+    empty     an empty folder
+    project   what `agentctl init` lays down, with a bare remote called origin, on main
+    released  the demo's three clones: testcase-generator 1.0.0 in prod, 1.1.0 in dev; begins at the release manager
+    served    the same with an executor on port 8080
+    """
+
+    def copy(name: str) -> World:
+        folder = tmp_path / "world"
+        environment = _environment(tmp_path)
+        if name == "empty":
+            folder.mkdir()
+            return World(folder, environment)
+        if name == "project":
+            _copy(worlds_folder, name, folder, lambda place: _make_project(place, environment))
+            _git(folder / "shop", "remote", "set-url", "origin", str(folder / "registry.git"))
+            return World(folder / "shop", environment)
+        assert name in {"released", "served"}, f"there is no world {name!r}"
+        _copy(worlds_folder, "released", folder, _make_released)
+        for clone in ("author", "approver", "release-manager"):
+            _git(folder / clone, "remote", "set-url", "origin", str(folder / "registry.git"))
+        environment["PENSTOCK_RELEASES_URL"] = str(folder / "releases")
+        environment["PENSTOCK_DATABASE_URL"] = f"sqlite:///{folder / 'store.db'}"
+        return World(folder / "release-manager", environment, SERVE if name == "served" else "")
+
+    return copy
+
+
+SERVE = """\
+agentctl serve --insecure-dev --port 8080 > ../executor.log 2>&1 &
+PIDS+=($!)
+curl --silent --output /dev/null --retry 300 --retry-delay 0 --retry-max-time 60 --retry-all-errors --fail \
+  http://127.0.0.1:8080/readyz || { cat ../executor.log; exit 99; }
+"""
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    (folder / "gitconfig").write_text(IDENTITY, "utf-8")
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK_", "GIT_", "PYTEST_"))
+    }
+    return {
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+def _copy(worlds: Path, name: str, folder: Path, make: Callable[[Path], None]) -> None:
+    """Copies the world, made now if no process of this session has made it yet."""
+    with _locked(worlds / f"{name}.lock"):
+        if not (worlds / f"{name}.made").exists():
+            shutil.rmtree(worlds / name, ignore_errors=True)
+            make(worlds / name)
+            (worlds / f"{name}.made").touch()
+    shutil.copytree(worlds / name, folder, symlinks=True)
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make_project(folder: Path, environment: dict[str, str]) -> None:
+    folder.mkdir()
+    _run([sys.executable, "-m", "penstock.cli.main", "init", str(folder / "shop")], folder, environment)
+    _git(folder, "clone", "--quiet", "--bare", "shop", "registry.git")
+    _git(folder / "shop", "remote", "add", "origin", str(folder / "registry.git"))
+    _git(folder / "shop", "fetch", "--quiet", "origin")
+
+
+def _make_released(folder: Path) -> None:
+    _run([sys.executable, str(HERE / "released_world.py"), str(folder)], folder.parent, _environment(folder.parent))
+
+
+def _git(folder: Path, *words: str) -> None:
+    _run(["git", *words], folder, dict(os.environ))
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=BUILD_S, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
