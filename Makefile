@@ -32,7 +32,7 @@ test: install
 
 # The same code on PostgreSQL, and what needs shared test data: a missing one is a failure, not a skip.
 test-servers: install
-	PENSTOCK_CRASH_ROUNDS=1000 $(PYTEST) -n 2 --dist loadgroup -m "servers"
+	$(PYTEST) -n 2 --dist loadgroup -m "servers"
 
 bench: install
 	$(BIN)/python bench/run.py

@@ -20,7 +20,14 @@ from penstock.store.folder import FolderStore
 World = Any
 APPROVER = ("Ben Approver", "approver@example.org")
 MANAGER = ("Mia Manager", "manager@example.org")
-ROUNDS = int(os.environ.get("PENSTOCK_CRASH_ROUNDS", "100"))
+# 100 kills in every run; 1,000 where there is time, in shares that run side by side.
+SHARES = [
+    pytest.param(100, id="100", marks=pytest.mark.xdist_group("crash")),
+    *(
+        pytest.param(250, id=f"share-{share}", marks=[pytest.mark.servers, pytest.mark.xdist_group(f"crash-{share}")])
+        for share in range(4)
+    ),
+]
 KILLED = -signal.SIGKILL
 
 
@@ -81,8 +88,8 @@ def require_whole(here: World, acknowledged: int) -> None:
     assert stages_in_force(here.table(), "helper") == read_stages(here.stages_text().encode(), "stages")
 
 
-@pytest.mark.xdist_group("crash")
-def test_a_crash_anywhere_ends_in_one_right_state(world: Callable[..., World]) -> None:
+@pytest.mark.parametrize("rounds", SHARES)
+def test_a_crash_anywhere_ends_in_one_right_state(world: Callable[..., World], rounds: int) -> None:
     here = world()
     here.to_prod("helper", "1.0.0")
     here.add("helper", "1.1.0")
@@ -102,7 +109,7 @@ def test_a_crash_anywhere_ends_in_one_right_state(world: Callable[..., World]) -
     moves = [(to_canary, ("canary", False)), (back, ("dev", True)), (lift, ("dev", False))]
     steps = dict.fromkeys(range(len(moves)), 0)
     kills = done = 0
-    while kills < ROUNDS:
+    while kills < rounds:
         index = done % len(moves)
         action, wanted = moves[index]
         before, commits, generation = state(here), len(here.log()), here.table().generation

@@ -170,7 +170,6 @@ def test_a_kill_between_any_two_calls_tears_no_table_and_loses_no_acknowledged_o
     routes = [released.routes(version) for version in ("1.0.0", "1.1.0", "1.2.0")]
     root = Path(released.store.url)
     calls = count_calls(root, routes)
-    rounds = int(os.environ.get("PENSTOCK_CRASH_ROUNDS", rounds))
     killed = 0
     for round_ in range(rounds):
         store = fresh_copy(root, round_)

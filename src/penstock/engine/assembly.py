@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
 from penstock.engine.engine import Engine
 from penstock.engine.router import RuntimeRouter
@@ -21,6 +22,12 @@ class EngineParts:
     provider: ModelProvider
     tools: ToolRunner
     spool: Spool | None
+
+    def load(self, release: Release) -> None:
+        """Makes the release's tools ready to be called; blocks. Raises what keeps it from being served."""
+        loading = getattr(self.tools, "load", None)
+        if loading is not None:
+            loading(release)
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Waits `drain_s` for runs in flight, cancels the rest, and makes everything durable."""

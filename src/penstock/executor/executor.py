@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
+from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
 from penstock.engine.dispatch import Dispatcher
@@ -46,7 +47,7 @@ class Executor:
         self.settings = settings
         self.is_draining = False
         self.reports = ReleaseStore(open_objects(settings.releases))
-        self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms)
+        self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
@@ -180,6 +181,9 @@ class Executor:
 
     def _table(self) -> RoutingTable | None:
         return self.watch.current
+
+    def _load(self, release: Release) -> None:
+        self.parts.load(release)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penstock.errors import Invalid, NotFound, PenstockError, Unavailable
+from penstock.routing.acceptance import Accept, Acceptance
 from penstock.routing.release_cache import ReleaseCache
 from penstock.routing.table import RoutingTable
 from penstock.routing.table_memory import TableMemory
@@ -23,15 +24,19 @@ class TableWatch:
 
     It starts from `cache_dir`, so a store that is gone does not matter. A table that is torn, names what is missing,
     is of a lower generation or of another lineage leaves the last good one in force, and `problem` says why, logged
-    once. Another lineage is taken only after `agentctl routes adopt`.
+    once. Another lineage is taken only after `agentctl routes adopt`. `accept` has the last word on each release of a
+    table: it raises what keeps the release from being served here (a tool that cannot be loaded).
     """
 
-    def __init__(self, store: ReleaseStore, cache_dir: Path, poll_ms: int = POLL_MS) -> None:
+    def __init__(
+        self, store: ReleaseStore, cache_dir: Path, poll_ms: int = POLL_MS, accept: Accept | None = None
+    ) -> None:
         self.releases = ReleaseCache(cache_dir, store)
         self.problem: PenstockError | None = None
         self._store = store
         self._memory = TableMemory(cache_dir)
         self._poll_s = poll_ms / 1000
+        self._acceptance = Acceptance(accept) if accept is not None else None
         self._current: RoutingTable | None = None
         self._unkept: bytes | None = None
         self._confirmed_at: float | None = None
@@ -58,6 +63,7 @@ class TableWatch:
 
     def start(self) -> "TableWatch":
         """Looks once, then goes on in a thread; returns the watch."""
+        self._judge_memory()
         self.look()
         self._thread = threading.Thread(target=self._look_on, name="penstock-routes", daemon=True)
         self._thread.start()
@@ -167,6 +173,10 @@ class TableWatch:
             except PenstockError as error:
                 problem = problem or error
                 continue
+            refusal = self._refusal(table)
+            if refusal is not None:
+                problem = problem or refusal
+                continue
             self._put_into_force(table)
             self._unkept = data
             self._remember()
@@ -192,10 +202,18 @@ class TableWatch:
             except Unavailable:
                 raise
             except PenstockError as error:
-                raise type(error)(
-                    f"generation {generation} cannot be served: {error.what}", where=error.where, now=error.now
-                ) from None
+                raise _unserved(generation, error) from None
         return table, data
+
+    def _refusal(self, table: RoutingTable) -> PenstockError | None:
+        """What stands against a whole table here; raises `Unavailable` while that is not known yet."""
+        if self._acceptance is None:
+            return None
+        for digest in sorted(table.releases):
+            refusal = self._acceptance.refusal(self.releases.release(digest))
+            if refusal is not None:
+                return _unserved(table.generation, refusal)
+        return None
 
     def _remember(self) -> None:
         """Keeps the table for a start without the store; a full disk is named, and stops no rollback."""
@@ -216,6 +234,18 @@ class TableWatch:
             return
         self._current, self._confirmed_at = table, confirmed_at
 
+    def _judge_memory(self) -> None:
+        """Forgets the cached table if what it names cannot be served by this program any more."""
+        if self._current is None:
+            return
+        try:
+            problem = self._refusal(self._current)
+        except Unavailable as error:
+            problem = error
+        if problem is not None:
+            log.warning("the cached routing table cannot be served: %s", problem)
+            self._current = self._confirmed_at = None
+
     def _put_into_force(self, table: RoutingTable) -> None:
         with self._news:
             self._current, self._confirmed_at = table, time.time()
@@ -223,3 +253,7 @@ class TableWatch:
             self._news.notify_all()
         for callback in self._subscribers:
             callback(table)
+
+
+def _unserved(generation: int, error: PenstockError) -> PenstockError:
+    return type(error)(f"generation {generation} cannot be served: {error.what}", where=error.where, now=error.now)
