@@ -31,6 +31,7 @@ class Settings(BaseModel):
     spool_dir: str = Field("", description="Where runs are made durable first; empty means .penstock/spool.")
     driver: Literal["ci", "dagster"] = Field("ci", description="The side that produces evidence that counts.")
     default_runtime: str = Field("langgraph", description="The runtime of agents that name none.")
+    executor_url: str = Field("", description="Where people reach the executor; Dagster links to its reports there.")
     bot_email: str = Field("bot@penstock.invalid", description="The author of commits of `stages/`.")
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
 

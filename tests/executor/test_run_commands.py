@@ -135,6 +135,18 @@ def test_runs_and_events_show_what_is_stored(executor: Running, agentctl: Agentc
     assert agentctl("events", "nothing")[0] == 1
 
 
+def test_spans_of_a_run_add_up_to_what_it_used(executor: Running, agentctl: Agentctl) -> None:
+    run_id = stored_run(executor, agentctl, "to be traced")
+    used = json.loads(agentctl("runs", "--json")[1])["runs"][0]["usage"]
+    run, *calls = json.loads(agentctl("events", run_id, "--spans", "--json")[1])["spans"]
+    assert [call["parentSpanId"] for call in calls] == [run["spanId"]]
+    assert run["attributes"]["gen_ai.usage.input_tokens"] == used["promptTokens"]
+    assert calls[0]["name"].startswith("chat ")
+    status, out, _ = agentctl("events", run_id, "--spans")
+    assert (status, len(out.splitlines())) == (0, 2)
+    assert agentctl("events", run_id, "--spans", "--follow")[0] == 2
+
+
 def test_replay_asks_nobody_and_finds_no_difference(executor: Running, shared: World, agentctl: Agentctl) -> None:
     run_id = stored_run(executor, agentctl, "to be replayed")
     asked = shared.seen_lines()

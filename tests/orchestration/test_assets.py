@@ -45,6 +45,12 @@ def test_release_to_dev_measures_and_routes(driven: Project, instance: dg.Dagste
     assert env.asset_materialization.metadata["version"].value == "1.0.0"
     board = instance.get_latest_materialization_event(dg.AssetKey("release_board"))
     assert board is not None
+    evidence = instance.get_latest_materialization_event(dg.AssetKey("dev_evidence"))
+    assert evidence is not None
+    assert evidence.asset_materialization is not None
+    shown = evidence.asset_materialization.metadata
+    assert shown["why"].value == "passed: schema, unit, contract passed"
+    assert (driven.root / str(shown["report"].value)).is_file()
 
 
 def test_a_route_without_approval_is_refused_and_not_retried(driven: Project, instance: dg.DagsterInstance) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from penstock import __version__
-from penstock.cli.output import report_error
-from penstock.errors import PenstockError, Unavailable
+from penstock.cli.output import report_error, show
+from penstock.errors import PenstockError, Unavailable, WrongUse
 
 # command -> (module below penstock.cli, help line): so that `--help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except click.ClickException as error:
+        if "--json" in words:
+            show({"error": _wrong_use(error).as_dict()}, "", as_json=True)
         error.show()
         return error.exit_code
     except BrokenPipeError:
@@ -113,6 +115,12 @@ def main(arguments: list[str] | None = None) -> int:
         report_error(_fault_of_ours(error), as_json="--json" in words)
         return Unavailable.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _wrong_use(error: click.ClickException) -> WrongUse:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context is not None else "agentctl"
+    return WrongUse(" ".join(error.format_message().split()), where=where, now=f"`{where} --help`")
 
 
 def _fault_of_ours(error: Exception) -> PenstockError:

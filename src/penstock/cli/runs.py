@@ -10,7 +10,7 @@ import orjson
 
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
-from penstock.errors import NotFound
+from penstock.errors import NotFound, WrongUse
 
 FOLLOW_S = 0.2
 STATUSES = ["finished", "failed", "cancelled", "timed_out", "rejected"]
@@ -37,9 +37,12 @@ def runs(agent: str | None, stage: str | None, status: str | None, limit: int, a
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
 @click.option("--server", metavar="URL", help="Ask this executor; default: the database.")
 @click.option("--tenant", metavar="ID", help="Whose run it is (with --server).")
+@click.option("--spans", is_flag=True, help="As trace spans with GenAI names (OTLP-shaped), derived from the events.")
 @json_option
-def events(run_id: str, follow: bool, server: str | None, tenant: str | None, as_json: bool) -> int:
+def events(run_id: str, follow: bool, server: str | None, tenant: str | None, spans: bool, as_json: bool) -> int:
     """Shows the events of a run; with --json and --follow, one JSON document a line as they come."""
+    if spans and follow:
+        raise WrongUse("--spans needs a run that has ended", where=f"run {run_id}", now="leave --follow out")
     if server is not None:
         from penstock.executor.client import ExecutorClient
 
@@ -52,7 +55,21 @@ def events(run_id: str, follow: bool, server: str | None, tenant: str | None, as
             click.echo(orjson.dumps(event).decode() if as_json else _event(event))
         return 0
     listed = list(found)
+    if spans:
+        return _show_spans(listed, as_json=as_json)
     show({"events": listed}, "\n".join(_event(event) for event in listed), as_json=as_json)
+    return 0
+
+
+def _show_spans(events: list[dict[str, Any]], *, as_json: bool) -> int:
+    from penstock.engine.spans import trace_spans
+
+    found = trace_spans(events)
+    lines = [
+        f"{(one.end_time_unix_nano - one.start_time_unix_nano) / 1e6:10.1f} ms  {one.status:5}  {one.name}"
+        for one in found
+    ]
+    show({"spans": [one.as_document() for one in found]}, "\n".join(lines), as_json=as_json)
     return 0
 
 

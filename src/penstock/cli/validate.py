@@ -48,25 +48,42 @@ def _validate_change(settings: Settings, source: "TreeSource", base: str, *, as_
         reading = {*reading, *pinning_paths(source, change.added)}
     registry = load_registry(source, only=reading, default_runtime=settings.default_runtime)
     faults = {*registry.faults, *_gates(registry), *_secrets(source, change.files)}
-    faults |= set(change_faults(repository, registry, change, settings.bot_email))
+    faults |= set(change_faults(settings, repository, registry, change))
     touched = impact(registry, change.added, change.files)
     return _end(registry, sorted(faults), {"impact": touched.as_document()}, as_json=as_json)
 
 
-def change_faults(repository: "Repository", registry: "Registry", change: "Change", bot_email: str) -> list[Fault]:
+def change_faults(settings: Settings, repository: "Repository", registry: "Registry", change: "Change") -> list[Fault]:
     """What is wrong with a change as a change: released versions, owners, stages, pins that are disabled."""
-    from penstock.governance.ownership import ownership_faults, stage_edit_faults
+    from penstock.governance.ownership import ownership_faults
     from penstock.registry.immutability import immutability_faults
     from penstock.registry.resolve import disabled_faults
 
     faults = immutability_faults(repository, change)
-    faults += ownership_faults(repository, registry.source, change, bot_email)
-    faults += stage_edit_faults(repository, change, bot_email)
+    faults += ownership_faults(repository, registry.source, change, settings.bot_email)
+    faults += _stages_faults(settings, repository, change)
     added = set(change.added)
     for agent in registry.of("agents"):
         if agent.path in added:
             faults += disabled_faults(registry, agent)
     return faults
+
+
+def _stages_faults(settings: Settings, repository: "Repository", change: "Change") -> list[Fault]:
+    """Edits of stages files: a person's are refused, the bot's are judged by their trailers, for anyone can be `bot`.
+
+    Opens the release store only if a stages file differs.
+    """
+    from penstock.governance.ownership import stage_edit_faults
+    from penstock.registry.layout import STAGES_FOLDER
+
+    by_hand = stage_edit_faults(repository, change, settings.bot_email)
+    if by_hand or not any(path.startswith(STAGES_FOLDER) for path in change.files):
+        return by_hand
+    from penstock.release.stage_edits import stages_edit_faults
+    from penstock.release.workspace import open_workspace
+
+    return stages_edit_faults(open_workspace(settings), change.base, change.head)
 
 
 def _gates(registry: "Registry") -> list[Fault]:

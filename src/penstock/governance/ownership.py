@@ -90,7 +90,8 @@ def stage_edit_faults(repository: Repository, change: Change, bot_email: str) ->
     loose = any(_is_uncommitted(repository, change.head, path, change.files[path].after) for path in edited)
     if commits and not by_hand and not loose:
         return []
-    who = ", ".join(sorted({commit.author_email for commit in by_hand})) or "an uncommitted change"
+    who = ", ".join(sorted({commit.author_email for commit in by_hand}))
+    who = who or ("an uncommitted change" if loose else "a merge that took another side")
     now = "`agentctl promote`, `rollback` and their like write it"
     return [Fault(path, 0, 0, "", f"is edited by hand ({who})", now) for path in sorted(edited)]
 

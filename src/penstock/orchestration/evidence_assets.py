@@ -13,6 +13,7 @@ from penstock.contracts.policy import Stage
 from penstock.gates.evidence import EvidenceView, StandingGate
 from penstock.orchestration.partitions import RELEASES, parse_key
 from penstock.orchestration.release_path import ReleasePath, failing, require_view
+from penstock.orchestration.report_link import keep_report, report_link
 from penstock.registry.resolve import resolve
 from penstock.release.entries import store_release
 
@@ -68,8 +69,11 @@ def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
     def evidence(context: dg.AssetExecutionContext, path: ReleasePath) -> Iterator[Any]:
         agent, version = parse_key(context.partition_key)
         with failing():
-            view = require_view(path.planned(path.workspace(), agent, version, stage))
-        yield dg.MaterializeResult(metadata=evidence_metadata(view))
+            workspace = path.workspace()
+            planned = path.planned(workspace, agent, version, stage)
+            view = require_view(planned)
+            keep_report(workspace, planned)
+        yield dg.MaterializeResult(metadata={**evidence_metadata(view), "report": report_link(workspace, view)})
         for gate in view.gates:
             if gate.stage == stage:
                 yield check_result(gate, name)
@@ -100,8 +104,7 @@ def check_result(gate: StandingGate, asset: str) -> dg.AssetCheckResult:
 
 
 def evidence_metadata(view: EvidenceView) -> dict[str, Any]:
-    """The verdict's one sentence first, then digests, links and numbers."""
-    report = f"reports/{view.agent}/{view.version}/{view.digest.removeprefix('sha256:')}/report.md"
+    """The verdict's one sentence first, then digests and numbers."""
     columns = ("stage", "gate", "verdict", "reason")
     rows = [dg.TableRecord({column: str(getattr(gate, column)) for column in columns}) for gate in view.gates]
     return {
@@ -111,5 +114,4 @@ def evidence_metadata(view: EvidenceView) -> dict[str, Any]:
         "release": view.evidence.release,
         "gates": dg.MetadataValue.table(rows) if rows else "none",
         "gates passed": sum(gate.verdict == "passed" for gate in view.gates),
-        "report": dg.MetadataValue.path(report),
     }

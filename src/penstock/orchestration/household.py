@@ -86,7 +86,7 @@ class Household:
             self.children[name] = subprocess.Popen(
                 [sys.executable, "-m", "penstock.orchestration.child", *command],
                 cwd=self.settings.root,
-                env={**os.environ, "DAGSTER_HOME": str(home)},
+                env={**os.environ, "DAGSTER_HOME": str(home), "PENSTOCK_EXECUTOR_URL": self.executor_url},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -63,7 +63,18 @@ def walk_history(repository: Repository, judge: Judge, agent: str, start: str | 
             found.commit, found.unresolved = commit.id, []
         else:
             _follow(repository, judge, found, commit, blob)
+    if not found.unresolved and _is_left_out(repository, found, start, head):
+        by = repository.commit(head).author_email
+        why = "no commit made what the file says there: a merge took another side"
+        found.unresolved.append(Unresolved(agent, head, by, why))
     return found
+
+
+def _is_left_out(repository: Repository, found: History, start: str | None, head: str) -> bool:
+    """Whether the file at `head` is another than its commits made; a head from before `start` is only behind."""
+    if repository.blob_id(head, stages_path(found.agent)) == found.blob:
+        return False
+    return start is None or repository.is_ancestor(start, head)
 
 
 def _follow(repository: Repository, judge: Judge, found: History, commit: Commit, blob: str | None) -> None:

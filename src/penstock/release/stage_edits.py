@@ -30,5 +30,5 @@ def stages_edit_faults(workspace: Workspace, base: str, head: str) -> list[Fault
     return [
         Fault(stages_path(one.agent), 0, 0, "", f"commit {one.commit[:12]} ({one.author}): {one.why}", NOW)
         for one in found
-        if one.commit in touched
+        if one.commit in touched or one.commit == head
     ]

@@ -38,6 +38,7 @@ class TableWatch:
         self._poll_s = poll_ms / 1000
         self._acceptance = Acceptance(accept) if accept is not None else None
         self._current: RoutingTable | None = None
+        self._unjudged: tuple[RoutingTable, float | None] | None = None
         self._unkept: bytes | None = None
         self._confirmed_at: float | None = None
         self._checked_at = float("-inf")
@@ -63,7 +64,6 @@ class TableWatch:
 
     def start(self) -> "TableWatch":
         """Looks once, then goes on in a thread; returns the watch."""
-        self._judge_memory()
         self.look()
         self._thread = threading.Thread(target=self._look_on, name="penstock-routes", daemon=True)
         self._thread.start()
@@ -101,6 +101,7 @@ class TableWatch:
             self.look()
 
     def _look(self) -> PenstockError | None:
+        self._judge_memory()
         if self._current is None:
             return self._first_look()
         if time.monotonic() - self._checked_at >= CHECK_S or self.problem is not None:
@@ -118,7 +119,11 @@ class TableWatch:
             return NotFound(
                 "there is no routing table yet", where=self._store.url, now="`agentctl promote` makes the first"
             )
-        return self._take_best(generations)
+        if self._unjudged is None:
+            return self._take_best(generations)
+        waiting = self._unjudged[0]
+        newer = [number for number in generations if number >= waiting.generation]
+        return self._take_best(newer, waiting.lineage)
 
     def _require_same_store(self, current: RoutingTable) -> None:
         """Raises `Invalid` when the store is another one or went back behind what was in force here."""
@@ -232,23 +237,30 @@ class TableWatch:
         except PenstockError as problem:
             log.warning("the cached routing table cannot be served: %s", problem)
             return
-        self._current, self._confirmed_at = table, confirmed_at
+        self._unjudged = table, confirmed_at
+        if self._acceptance is None:
+            self._judge_memory()
 
     def _judge_memory(self) -> None:
-        """Forgets the cached table if what it names cannot be served by this program any more."""
-        if self._current is None:
+        """Serves the cached table once all it names is accepted; while that takes its time, the next look asks again.
+
+        A table that cannot be served by this program any more is forgotten.
+        """
+        if self._unjudged is None:
             return
         try:
-            problem = self._refusal(self._current)
-        except Unavailable as error:
-            problem = error
-        if problem is not None:
+            problem = self._refusal(self._unjudged[0])
+        except Unavailable:
+            return
+        if problem is None:
+            self._current, self._confirmed_at = self._unjudged
+        else:
             log.warning("the cached routing table cannot be served: %s", problem)
-            self._current = self._confirmed_at = None
+        self._unjudged = None
 
     def _put_into_force(self, table: RoutingTable) -> None:
         with self._news:
-            self._current, self._confirmed_at = table, time.time()
+            self._current, self._confirmed_at, self._unjudged = table, time.time(), None
             self._checked_at = time.monotonic()
             self._news.notify_all()
         for callback in self._subscribers:
