@@ -9,6 +9,7 @@ import pytest
 from penstock.orchestration.definitions import build_definitions
 from penstock.orchestration.release_path import ReleasePath
 from penstock.orchestration.sensors import attempt_of, base_branch
+from penstock.release.reconcile import reconcile
 from penstock.release.workspace import open_workspace
 from penstock.settings import load_settings
 from penstock.testing.project import Project
@@ -83,6 +84,19 @@ def test_under_driver_ci_nothing_is_measured_and_nothing_moves(shown: Project, i
     assert not result.success
     assert checks(result) == {"schema": False, "unit": False, "contract": False}
     assert open_workspace(load_settings(shown.root)).releases.newest_table() is None
+
+
+def test_under_driver_ci_it_shows_what_the_driver_stored(shown: Project, instance: dg.DagsterInstance) -> None:
+    reconcile(open_workspace(load_settings(shown.root)))
+    changed = "def test_breaks() -> None:\n    assert 1 == 2\n"
+    shown.commit({"registry_repo/tools/requirement-search/1.0.0/test_tool.py": changed}, "Later, and forbidden")
+    result = run(shown.root, "release_to_dev", instance)
+    assert result.success
+    assert checks(result) == {"schema": True, "unit": True, "contract": True}
+    with dg.DagsterInstance.ephemeral() as other:
+        found = base_branch(dg.build_sensor_context(instance=other), path=ReleasePath(root=str(shown.root)))
+    assert isinstance(found, dg.SensorResult)
+    assert [one.job_name for one in found.run_requests or ()] == ["release_to_dev"]
 
 
 def test_the_sensor_adds_a_partition_and_launches_once(driven: Project) -> None:

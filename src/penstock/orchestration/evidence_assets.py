@@ -12,8 +12,8 @@ import dagster as dg
 from penstock.contracts.policy import Stage
 from penstock.gates.evidence import EvidenceView, StandingGate
 from penstock.orchestration.partitions import RELEASES, parse_key
-from penstock.orchestration.release_path import ReleasePath, failing, require_view
-from penstock.orchestration.report_link import keep_report, report_link
+from penstock.orchestration.release_path import ReleasePath, failing
+from penstock.orchestration.report_link import report_link
 from penstock.registry.resolve import resolve
 from penstock.release.entries import store_release
 
@@ -70,9 +70,7 @@ def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
         agent, version = parse_key(context.partition_key)
         with failing():
             workspace = path.workspace()
-            planned = path.planned(workspace, agent, version, stage)
-            view = require_view(planned)
-            keep_report(workspace, planned)
+            view = path.evidence(workspace, agent, version, stage)
         yield dg.MaterializeResult(metadata={**evidence_metadata(view), "report": report_link(workspace, view)})
         for gate in view.gates:
             if gate.stage == stage:

@@ -8,8 +8,9 @@ import dagster as dg
 
 from penstock.contracts.policy import Stage
 from penstock.errors import PenstockError, Unavailable
-from penstock.gates.context import Progress
 from penstock.gates.evidence import EvidenceView
+from penstock.orchestration.report_link import keep_report
+from penstock.orchestration.stored_evidence import stored_view
 from penstock.release.automatic import measured_plan
 from penstock.release.plan import Plan, plan
 from penstock.release.situation import read_situation
@@ -29,21 +30,16 @@ class ReleasePath(dg.ConfigurableResource):  # type: ignore[type-arg]
             workspace.releases.lineage(create=True)
         return workspace
 
-    def planned(self, workspace: Workspace, agent: str, version: str, stage: Stage) -> Plan:
-        """The plan at the head as last fetched; with `driver = dagster` the gates run that have not yet."""
+    def evidence(self, workspace: Workspace, agent: str, version: str, stage: Stage) -> EvidenceView:
+        """The evidence before a stage: measured and kept by the driver, else as the driver elsewhere stored it."""
         if workspace.settings.driver == "dagster":
-            return measured_plan(workspace, agent, version, stage, Quiet())
-        return plan(read_situation(workspace, agent, version, stage, workspace.base_head()))
-
-
-class Quiet(Progress):
-    """Hears nothing: what gates find is shown as checks."""
-
-    def started(self, gate: str) -> None:
-        """A gate begins."""
-
-    def finished(self, result: object, *, reused: bool) -> None:
-        """A gate's result stands."""
+            planned = measured_plan(workspace, agent, version, stage)
+            keep_report(workspace, planned)
+            return require_view(planned)
+        stored = stored_view(workspace, agent, version, stage)
+        if stored is not None:
+            return stored
+        return require_view(plan(read_situation(workspace, agent, version, stage, workspace.base_head())))
 
 
 @contextmanager
