@@ -32,7 +32,9 @@ class Settings(BaseModel):
     driver: Literal["ci", "dagster"] = Field("ci", description="The side that produces evidence that counts.")
     default_runtime: str = Field("langgraph", description="The runtime of agents that name none.")
     executor_url: str = Field("", description="Where people reach the executor; Dagster links to its reports there.")
-    bot_email: str = Field("bot@penstock.invalid", description="The author of commits of `stages/`.")
+    bot_email: str = Field(
+        "bot@penstock.invalid", pattern=r"^\S+@\S+$", description="The author of commits of `stages/`."
+    )
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
 
     @property
@@ -104,9 +106,10 @@ def _table(folder: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("penstock")
+        tools = tomllib.loads(file.read_text("utf-8")).get("tool")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongUse(f"cannot be read: {error}", where=str(file), now="mend the file") from None
+    table = tools.get("penstock") if isinstance(tools, dict) else None
     return table if isinstance(table, dict) else None
 
 

@@ -81,12 +81,23 @@ def _environment(folder: Path) -> dict[str, str]:
     }
     return {
         **inherited,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], *_curl(folder)]),
         "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
         "GIT_CONFIG_SYSTEM": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def _curl(folder: Path) -> list[str]:
+    """A folder with a curl, where the machine has none."""
+    if shutil.which("curl"):
+        return []
+    (folder / "bin").mkdir(exist_ok=True)
+    place = folder / "bin" / "curl"
+    place.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "plain_curl.py"}" "$@"\n', "utf-8")
+    place.chmod(0o755)
+    return [str(place.parent)]
 
 
 def _copy(worlds: Path, name: str, folder: Path, make: Callable[[Path], None]) -> None:

@@ -1,7 +1,8 @@
 """Makes the world `released` in a folder: `python released_world.py FOLDER`; a process of its own, for speed.
 
-The demo's first scenes for one agent: a bare remote and three clones of it, testcase-generator 1.0.0 in prod with its
-live runs stored, 1.1.0 merged and in dev. The commands are the real ones, called in this one process.
+The demo's first scenes: a bare remote and three clones of it, testcase-generator 1.0.0 in prod with its live runs
+stored, its 1.1.0 and testplan-generator 1.0.0 merged and in dev. The commands are the real ones, called in this one
+process.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any
 from penstock.cli.main import main
 from penstock.demo.executor_process import ExecutorProcess
 from penstock.demo.stage import APPROVER, MANAGER, Person, Stage
-from penstock.demo.story import FIRST_RUNS, GENERATOR, NEW, OLD, Story
+from penstock.demo.story import FIRST_RUNS, GENERATOR, NEW, OLD, PLANNER, Story
 from penstock.demo.traffic import Traffic
 
 
@@ -37,21 +38,21 @@ class Beginning(Story):
     """The demo's story up to the second version's merge."""
 
     def play(self) -> dict[str, Any]:
-        """The scenes of one agent."""
+        """One agent goes on to prod."""
         self._lay_down_the_project()
         log = self.stage.folder / "executor.log"
         with ExecutorProcess(self.stage.clone_of(MANAGER), self.stage.environment, log) as executor:
-            self._arrive(OLD)
+            self._arrive(OLD, GENERATOR, PLANNER)
             self._promote(f"{GENERATOR}@{OLD}", "canary", APPROVER, executor)
             traffic = Traffic(executor.url, GENERATOR)
             asyncio.run(traffic.send(self.inputs(GENERATOR, FIRST_RUNS), users="first", stage="canary"))
             self._require_no_failure(traffic)
             self._promote(f"{GENERATOR}@{OLD}", "prod", MANAGER, executor)
-        self._arrive(NEW)
+        self._arrive(NEW, GENERATOR)
         return {}
 
-    def _arrive(self, version: str) -> None:
-        self._propose(version, (GENERATOR,))
+    def _arrive(self, version: str, *agents: str) -> None:
+        self._propose(version, agents)
         self._merge(version)
         self._reconcile()
 

@@ -8,6 +8,7 @@ import pytest
 from penstock.contracts.release import Release
 from penstock.errors import Unavailable
 from penstock.routing import acceptance
+from penstock.routing import watch as watch_module
 from penstock.routing.watch import TableWatch
 from penstock.store.folder import FolderStore
 from penstock.store.releases import ReleaseStore
@@ -35,7 +36,9 @@ def test_a_release_that_is_not_accepted_leaves_the_last_good_table(
     def accept(release: Release) -> None:
         asked.append(release.digest)
         if release.digest == bad:
-            raise Unavailable("it requires colours>=2, which is not installed", where="tools/paint@1.0.0", now="install")
+            raise Unavailable(
+                "it requires colours>=2, which is not installed", where="tools/paint@1.0.0", now="install"
+            )
 
     released.publish("1.0.0")
     watch = watching(accept)
@@ -55,7 +58,7 @@ def test_a_release_that_is_not_accepted_leaves_the_last_good_table(
 def test_what_hangs_while_it_is_loaded_does_not_keep_the_next_table_out(
     released: Any, watching: Callable[[Accept], TableWatch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptance, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(watch_module, "PATIENCE_S", 0.05)
     go_on, slow = threading.Event(), released.release("2.0.0")
 
     def accept(release: Release) -> None:
@@ -78,7 +81,7 @@ def test_what_hangs_while_it_is_loaded_does_not_keep_the_next_table_out(
 def test_a_start_without_the_store_waits_until_the_cached_table_is_accepted(
     released: Any, watching: Callable[[Accept], TableWatch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptance, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(watch_module, "PATIENCE_S", 0.05)
     released.publish("1.0.0")
     watching(lambda release: None).look()
     Path(released.store.url).rename(f"{released.store.url}-away")

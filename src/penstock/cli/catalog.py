@@ -10,6 +10,11 @@ from penstock.cli.output import show as show_result
 from penstock.errors import NotFound, WrongUse
 
 _COLUMNS = ("kind", "name", "version", "owner", "stage", "status", "createdAt")
+_FILTERS = {
+    "kind": ("Agent", "Prompt", "Tool", "Policy", "Model"),
+    "stage": ("dev", "canary", "prod", "previous"),
+    "status": ("active", "frozen", "deprecated", "disabled"),
+}
 
 
 @click.command("list")
@@ -31,6 +36,9 @@ def list_command(labels: tuple[str, ...], rev: str | None, as_json: bool, **filt
     wanted = {name: value for name, value in filters.items() if value is not None}
     if "kind" in wanted:
         wanted["kind"] = wanted["kind"].capitalize()
+    for name, known in _FILTERS.items():
+        if wanted.get(name, known[0]) not in known:
+            raise WrongUse(f"no such {name}: {filters[name]!r}", where=f"--{name}", now=f"one of {', '.join(known)}")
     rows = filtered(catalog_rows(registry, created), wanted, _labels(labels))
     documents = [row.as_document() for row in rows]
     if registry.faults:

@@ -31,12 +31,12 @@ def dev(port: int, dagster_port: int, as_json: bool) -> int:
             where="agentctl dev",
             now="pip install 'penstock[dagster,server]'",
         ) from None
+    household = Household(settings, free_port(port), free_port(dagster_port))
+    say("starting executor, Dagster webserver and daemon ...")
+    household.start()  # an interrupt in here ends what was started
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    household = Household(settings, free_port(port), free_port(dagster_port))
-    say("starting executor, Dagster webserver and daemon ...")
-    household.start()
     urls = {"executor": household.executor_url, "dagster": household.dagster_url, "driver": settings.driver}
     show(urls, f"executor   {household.executor_url}\nDagster UI {household.dagster_url}", as_json=as_json)
     try:

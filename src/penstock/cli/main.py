@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(SHOW_TRACEBACK):
             raise
-        report_error(_fault_of_ours(error), as_json="--json" in words)
+        report_error(_unforeseen(error), as_json="--json" in words)
         return Unavailable.exit_code
     return result if isinstance(result, int) else 0
 
@@ -123,7 +123,11 @@ def _wrong_use(error: click.ClickException) -> WrongUse:
     return WrongUse(" ".join(error.format_message().split()), where=where, now=f"`{where} --help`")
 
 
-def _fault_of_ours(error: Exception) -> PenstockError:
+def _unforeseen(error: Exception) -> PenstockError:
+    """The machine's fault where a file is named (a full disk, missing rights), else ours."""
+    if isinstance(error, OSError) and error.filename is not None:
+        now = "free space, or see who may read and write there"
+        return Unavailable(error.strerror or str(error), where=str(error.filename), now=now)
     return Unavailable(
         f"unexpected: {type(error).__name__}: {error}",
         where="agentctl",

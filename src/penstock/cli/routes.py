@@ -100,7 +100,9 @@ def adopt(as_json: bool) -> int:
     remembered = memory.last()
     before = remembered[0].lineage if remembered is not None else None
     memory.adopt(lineage)
-    text = f"executors of this cache take lineage {lineage}" + (f" instead of {before}" if before else "")
+    text = f"executors of this cache take lineage {lineage}"
+    if before is not None:
+        text += f" instead of {before}" if before != lineage else ", as before"
     show({"before": before, "lineage": lineage}, text, as_json=as_json)
     return 0
 
@@ -124,7 +126,8 @@ def _show_table(*, as_json: bool) -> int:
 def _agent_line(name: str, entry: AgentRoutes, table: RoutingTable) -> str:
     parts = [f"prod {entry.prod.version}" if entry.prod else "prod -"]
     if entry.canary:
-        parts.append(f"canary {entry.canary.version} at {entry.canary.weight_bp / 100:g} %")
+        share = f"at {entry.canary.weight_bp / 100:g} %" if entry.prod else "on request only"
+        parts.append(f"canary {entry.canary.version} {share}")
     if entry.previous:
         parts.append(f"previous {entry.previous.version}")
     if entry.dev:
@@ -162,7 +165,7 @@ def _store() -> ReleaseStore:
 def _short(value: Any) -> str:
     """A value for people: an entry by its version, a list by what is in it."""
     if isinstance(value, dict) and "version" in value:
-        weight = f" at {value['weightBp'] / 100:g} %" if "weightBp" in value else ""
+        weight = f" (weight {value['weightBp'] / 100:g} %)" if "weightBp" in value else ""
         return f"{value['version']}{weight}"
     if isinstance(value, list):
         return f"[{', '.join(map(_short, value))}]"

@@ -15,7 +15,7 @@ import click
 import orjson
 
 from penstock.cli.context import project_settings
-from penstock.cli.output import json_option, say, show
+from penstock.cli.output import json_option, say, show, write
 from penstock.errors import Unavailable, WrongUse
 from penstock.settings import Settings
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOCAL_EXECUTOR = "http://127.0.0.1:8080"
 INTERRUPTED = 130
-READY_S = 60.0
+MAX_INPUT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,16 @@ def _read_input(source: str) -> Any:
     if source.lstrip()[:1] in {"{", "[", '"'}:
         text, where = source.encode(), "--input"
     elif source == "-":
-        text = sys.stdin.buffer.read()
+        text = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
     else:
         try:
-            text = Path(source).read_bytes()
-        except OSError as error:
-            raise WrongUse(f"cannot be read: {error.strerror}", where=source, now="give a file, - or JSON") from None
+            with Path(source).open("rb") as file:
+                text = file.read(MAX_INPUT_BYTES + 1)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise WrongUse(f"cannot be read: {why}", where=source, now="give a file, - or JSON") from None
+    if len(text) > MAX_INPUT_BYTES:
+        raise WrongUse(f"is over {MAX_INPUT_BYTES} bytes", where=where, now="an executor takes no larger input either")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -190,18 +194,18 @@ def _cancelled_by_interrupt(handle: "RunHandle") -> Iterator[None]:
 
 def _show_delta(event: dict[str, Any], *, as_json: bool) -> None:
     if event["type"] == "token.delta":
-        click.echo(event["data"]["text"], nl=False, err=as_json)
+        write(event["data"]["text"], newline=False, err=as_json)
 
 
 def _report(result: dict[str, Any], *, as_json: bool, streamed: bool) -> int:
     output = result.get("output")
     text = output if isinstance(output, str) else orjson.dumps(output, option=orjson.OPT_INDENT_2).decode()
     if streamed:
-        click.echo(err=as_json)
+        write("", err=as_json)
     if as_json:
         show(result, "", as_json=True)
     elif result["status"] == "finished" and not streamed:
-        click.echo(text)
+        write(text)
     say(_summary(result))
     if result["status"] == "finished":
         return 0

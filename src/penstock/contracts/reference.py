@@ -40,9 +40,11 @@ class Reference:
         match = _REFERENCE.fullmatch(text)
         folder = match and (match["folder"] or default_folder)
         if match is None or folder is None:
-            raise WrongUse(
-                f"{text!r} is no reference", now="write <folder>/<name>@<version>, such as tools/search@1.0.0"
+            place = (
+                f"{default_folder.removesuffix('s').upper()}@VERSION" if default_folder else "<folder>/<name>@<version>"
             )
+            example = "search@1.0.0" if default_folder else "tools/search@1.0.0"
+            raise WrongUse(f"{text!r} is no reference", now=f"write {place} in full, such as {example}")
         return cls(folder, match["name"], match["version"])  # type: ignore[arg-type]
 
 

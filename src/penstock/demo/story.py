@@ -237,16 +237,14 @@ class Story:
 
 
 def _agent_paths(version: str, agents: Sequence[str] = (GENERATOR, PLANNER)) -> tuple[str, ...]:
-    """The reference files that one version of these agents brings."""
-    return tuple(
-        path
-        for agent in agents
-        for path in (
-            f"registry_repo/agents/{agent}/{version}.yaml",
-            f"registry_repo/prompts/{agent}/{version}.md",
-            f"contract_suites/{agent}/{version}",
-        )
-    )
+    """The reference files that one version of these agents brings; the first brings their suites too."""
+    paths = []
+    for agent in agents:
+        paths += [f"registry_repo/agents/{agent}/{version}.yaml", f"registry_repo/prompts/{agent}/{version}.md"]
+        paths.append(f"contract_suites/{agent}/{version}")
+        if version == OLD:
+            paths += [f"contract_suites/{agent}/suite.yaml", f"evals/{agent}.yaml"]
+    return tuple(paths)
 
 
 def _copy_reference(clone: Path, *, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:

@@ -130,7 +130,8 @@ class Run:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work())
         task.add_done_callback(self._work_done)
-        timeout = Failure("timeout", f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached", self.where)
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
         timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
         try:
             await self._ending

@@ -148,7 +148,7 @@ class Executor:
             because = f": {problem.what}" if problem is not None else ""
             raise Unavailable(
                 f"there is no routing table yet{because}",
-                where=self.reports.url,
+                where=(problem.where if problem is not None else "") or self.reports.url,
                 now=(problem.now if problem is not None else "") or "`agentctl promote` makes the first",
             )
         return current

@@ -20,7 +20,6 @@ from penstock.contracts.release import ToolComponent
 from penstock.errors import Invalid, Unavailable
 from penstock.gates.context import GateContext
 from penstock.gates.gate import Finding, gate
-from penstock.tools.code import check_requires
 
 LOG_BYTES = 20_000
 NO_TESTS_COLLECTED = 5
@@ -66,6 +65,8 @@ def run_tool_tests(tool: ToolComponent, blobs: Mapping[str, bytes], timeout_s: f
     Raises `Unavailable` when they cannot be started or what the tool requires is not installed here, `Invalid` when a
     file of the release is not in `blobs`.
     """
+    from penstock.tools.code import check_requires
+
     check_requires(tool.spec.implementation.requires, tool.ref)
     with tempfile.TemporaryDirectory(prefix="penstock-unit-") as scratch:
         folder = Path(scratch) / "tool"

@@ -162,7 +162,8 @@ def resolved_diff(before: Release | None, after: Release | None) -> dict[str, An
     import orjson
     from deepdiff import DeepDiff
 
-    found = DeepDiff(before.as_document(), after.as_document(), ignore_order=False, verbose_level=2)
+    # A stored release reads 0 where the written one says 0.0: the same number, and the same digest.
+    found = DeepDiff(before.as_document(), after.as_document(), ignore_numeric_type_changes=True, verbose_level=2)
     document: dict[str, Any] = orjson.loads(found.to_json())
     return document
 

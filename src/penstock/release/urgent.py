@@ -114,7 +114,10 @@ def agent_people(workspace: Workspace, agent: str) -> People:
     registry = agent_registry(workspace.repository, workspace.base_head(), agent)
     versions = registry.versions(agent)
     if not versions:
-        raise NotFound(f"no agent {agent!r} on the base branch", now=did_you_mean(agent, registry.agents()))
+        raise NotFound(
+            f"no agent {agent!r} on the base branch",
+            now=did_you_mean(agent, registry.agents()) or f"known: {', '.join(registry.agents()) or 'none'}",
+        )
     return people_of(registry.teams, registry.agent(agent, versions[-1]).owner)
 
 

@@ -11,7 +11,6 @@ from penstock.errors import PenstockError, Unavailable
 Accept = Callable[[Release], None]
 """Returns once the release can be served; raises what stands against it. It may block, and is called in any thread."""
 
-PATIENCE_S = 1.0
 RETRY_S = 5.0
 
 
@@ -37,13 +36,16 @@ class Acceptance:
         self._accept = accept
         self._asked: dict[str, _Asked] = {}
 
-    def refusal(self, release: Release) -> PenstockError | None:
-        """Why the release cannot be served, None if it can; raises `Unavailable` while that is not known yet."""
+    def refusal(self, release: Release, patience_s: float) -> PenstockError | None:
+        """Why the release cannot be served, None if it can; raises `Unavailable` while that is not known yet.
+
+        Waits for an answer only where it asks, and no longer than `patience_s`.
+        """
         asked = self._asked.get(release.digest)
-        patience_s = 0.0
-        if asked is None or asked.is_spent():
+        if asked is not None and not asked.is_spent():
+            patience_s = 0.0
+        else:
             asked = self._asked[release.digest] = _Asked()
-            patience_s = PATIENCE_S
             threading.Thread(target=self._ask, args=(release, asked), name="penstock-load", daemon=True).start()
         if not asked.ended.wait(patience_s):
             raise Unavailable(

@@ -77,7 +77,10 @@ class ReleaseCache:
             self._files.replace_hint(name, data)
 
     def _require(self, name: str, what: str) -> None:
-        if self._files.get(name) is None:
+        kept = None
+        with contextlib.suppress(Unavailable):
+            kept = self._files.get(name)
+        if kept is None:
             raise Unavailable(
                 f"{what} cannot be kept in the cache", where=self._files.url, now="check PENSTOCK_CACHE_DIR"
             )

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 POLL_MS = 200
 CHECK_S = 5.0
 JOIN_S = 10.0
+PATIENCE_S = 1.0  # with a release that is being loaded, before the watch looks on
+START_PATIENCE_S = 10.0
 
 
 class TableWatch:
@@ -37,6 +39,7 @@ class TableWatch:
         self._memory = TableMemory(cache_dir)
         self._poll_s = poll_ms / 1000
         self._acceptance = Acceptance(accept) if accept is not None else None
+        self._patience_s = PATIENCE_S
         self._current: RoutingTable | None = None
         self._unjudged: tuple[RoutingTable, float | None] | None = None
         self._unkept: bytes | None = None
@@ -63,8 +66,10 @@ class TableWatch:
         self._subscribers.append(callback)
 
     def start(self) -> "TableWatch":
-        """Looks once, then goes on in a thread; returns the watch."""
+        """Looks once, then goes on in a thread; returns the watch. The first look waits for what is slow to load."""
+        self._patience_s = START_PATIENCE_S
         self.look()
+        self._patience_s = PATIENCE_S
         self._thread = threading.Thread(target=self._look_on, name="penstock-routes", daemon=True)
         self._thread.start()
         return self
@@ -215,7 +220,7 @@ class TableWatch:
         if self._acceptance is None:
             return None
         for digest in sorted(table.releases):
-            refusal = self._acceptance.refusal(self.releases.release(digest))
+            refusal = self._acceptance.refusal(self.releases.release(digest), self._patience_s)
             if refusal is not None:
                 return _unserved(table.generation, refusal)
         return None
