@@ -1,3 +1,3 @@
-"""Penstock: a declarative release platform and eval harness for LLM agents."""
+"""Penstock: a declarative release platform for LLM agents."""
 
 __version__ = "0.1.0"

@@ -228,3 +228,16 @@ def test_an_overlay_that_says_what_the_file_says_is_dropped(served: World) -> No
 
 def test_a_store_in_a_folder_is_what_the_test_says(served: World) -> None:
     assert Path(served.workspace(MANAGER).releases.url) == served.home / "releases"
+
+
+def test_the_catalog_says_where_versions_stand_before_and_after(served: World) -> None:
+    from penstock.store.catalog import Catalog
+
+    def stages() -> dict[str, str]:
+        rows = Catalog(served.workspace(MANAGER).database).rows(kind="Agent")
+        return {row.version: row.stage for row in rows if row.name == "helper"}
+
+    before = stages()
+    assert before["1.1.0"] == "prod"
+    roll_back(served.workspace(MANAGER), "helper", "bad", stage="prod")
+    assert stages() == {**before, "1.1.0": "dev", "1.0.0": "prod"}

@@ -9,6 +9,7 @@ from penstock.contracts.policy import Stage
 from penstock.errors import Conflict, PenstockError, Refused, Unavailable, WrongUse
 from penstock.gates.context import Progress
 from penstock.release.apply import Applied, Override, apply_plan, require_ready
+from penstock.release.catalog import refresh_catalog
 from penstock.release.clock import now, stamp
 from penstock.release.lifecycle import place_of
 from penstock.release.plan import OVERRIDABLE, Plan, plan
@@ -52,7 +53,9 @@ def promote(
     planned = plan_promotion(workspace, subject)
     if actor != workspace.settings.bot_email.lower():
         planned.situation.people.require_mover(actor, "promote")
-    return apply_plan(workspace, planned, actor, _override(workspace, planned, override))
+    applied = apply_plan(workspace, planned, actor, _override(workspace, planned, override))
+    refresh_catalog(workspace, workspace.base_head())
+    return applied
 
 
 def plan_promotion(workspace: Workspace, subject: tuple[str, str, Stage]) -> Plan:

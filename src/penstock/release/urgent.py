@@ -65,6 +65,7 @@ def publish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf]
 
 def finish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf], reason: str) -> Urgent:
     """Publishes the change, then tries to commit it; a Git that is away only leaves the commit to `reconcile`."""
+    from penstock.release.catalog import refresh_catalog
     from penstock.release.pending import commit_pending
     from penstock.release.publish import Cause, publish_head
 
@@ -75,6 +76,7 @@ def finish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf],
             commit_pending(workspace, table, agent)
         cause = Cause("reconcile", workspace.actor[1], f"{kind} is committed")
         published = publish_head(workspace, workspace.base_head(), cause)
+        refresh_catalog(workspace, workspace.base_head())
     except PenstockError as error:
         return Urgent(kind, tuple(agents), table, pending=error.what)
     return Urgent(kind, tuple(agents), published.table or table)
