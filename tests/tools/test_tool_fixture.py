@@ -1,6 +1,4 @@
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,11 +60,3 @@ def test_what_the_tool_raises_comes_through(tmp_path: Path) -> None:
     )
     said = run(tmp_path, PENSTOCK_TOOL_FOLDER=str(tmp_path), PENSTOCK_TOOL_ENTRY="tool:act")
     assert "1 passed" in said, said
-
-
-def test_the_command_of_the_docs_works() -> None:
-    root = Path(__file__).parents[2]
-    (command,) = re.findall(r"```sh\n(pytest .*)\n```", (root / "docs/tools.md").read_text("utf-8"))
-    words = [sys.executable, "-m", *shlex.split(command), "-p", "no:cacheprovider"]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=60)
-    assert "5 passed" in done.stdout, done.stdout

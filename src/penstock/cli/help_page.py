@@ -9,7 +9,8 @@ WIDTH = 100
 
 def help_page() -> str:
     """The page: a table of all commands, then each one's help."""
-    parent = click.Context(agentctl, info_name="agentctl", max_content_width=WIDTH, terminal_width=WIDTH)
+    settings = {**agentctl.context_settings, "max_content_width": WIDTH, "terminal_width": WIDTH}
+    parent = click.Context(agentctl, info_name="agentctl", **settings)
     rows = [f"| [`{name}`](#{name}) | {text} |" for name, (_, text) in COMMANDS.items()]
     head = ["# Commands", "", "Written by `make docs` from the commands' own help.", ""]
     return "\n".join(
