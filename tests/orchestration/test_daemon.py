@@ -61,35 +61,71 @@ def agentctl(clone: Path, owner: Path, *words: str) -> dict[str, Any]:
     return document | {"exit": done.returncode}
 
 
-def test_a_merge_reaches_canary_by_records_alone(driven: Project, tmp_path: Path, household: Household) -> None:
+def ask(project: Project, clone: Project, stage: str) -> tuple[str, str]:
+    """Stores a request for `stage`, seen by the driver at once; returns its digest and the outcome so far."""
+    clone.git("pull", "--quiet", "origin", "main")
+    asked = agentctl(clone.root, project.root, "promote", KEY, "--to", stage, "--wait", "0")
+    return asked["request"], asked["outcome"]
+
+
+def approve(project: Project, clone: Project, stage: str, household: Household) -> None:
+    """Approves what the plan shows, once its gates have passed."""
+
+    def passed() -> Any:
+        clone.git("pull", "--quiet", "origin", "main")
+        evidence = agentctl(clone.root, project.root, "plan", KEY, "--to", stage)["evidence"]
+        return evidence["evidence"] if evidence["verdict"] == "passed" else None
+
+    evidence = until(f"evidence before {stage}", passed, household)
+    words = ("--to", stage, "--report", evidence, "--comment", "looks right")
+    approved = agentctl(clone.root, project.root, "approve", KEY, *words)
+    assert approved["exit"] == 0, approved
+
+
+def live_runs(project: Project, count: int, household: Household) -> None:
+    """Sends `count` requests at stage canary, and waits until they are stored."""
+    until("served", lambda: httpx.get(f"{household.executor_url}/readyz").status_code == 200, household)
+    until("canary in the executor", lambda: agents(household)[AGENT]["canary"], household)
+    body = {"stage": "canary", "input": {"requirement": "The user can export the report.", "product": "Shop"}}
+    for _ in range(count):
+        done = httpx.post(f"{household.executor_url}/v1/agents/{AGENT}/runs", json=body, timeout=60)
+        assert done.status_code == 200, done.text
+    listed = ("runs", "--agent", AGENT, "--stage", "canary", "--limit", "100")
+    until("stored", lambda: len(agentctl(project.root, project.root, *listed)["runs"]) >= count, household)
+
+
+def agents(household: Household) -> dict[str, Any]:
+    listed = httpx.get(f"{household.executor_url}/v1/agents").json()["agents"]
+    return {agent["name"]: agent for agent in listed}
+
+
+def test_a_merge_reaches_prod_by_records_alone(driven: Project, tmp_path: Path, household: Household) -> None:
     releases = open_workspace(load_settings(driven.root)).releases
+    approver = driven.clone(tmp_path / "approver", APPROVER)
 
     def routes() -> Any:
         table = releases.newest_table()
         return table.agents.get(AGENT) if table is not None else None
 
+    until("the store", (driven.root / ".penstock" / "releases" / "lineage.json").exists, household)
     until("dev", lambda: routes() and routes().dev, household)
 
-    driven.git("pull", "--quiet", "origin", "main")
-    asked = agentctl(driven.root, driven.root, "promote", KEY, "--to", "canary", "--wait", "0")
-    assert asked["outcome"] == "waiting"
-    assert routes().canary is None
-
-    approver = driven.clone(tmp_path / "approver", APPROVER)
-    plan = agentctl(approver.root, driven.root, "plan", KEY, "--to", "canary")
-    evidence = plan["evidence"]["evidence"]
-    approved = agentctl(
-        approver.root, driven.root, "approve", KEY, "--to", "canary", "--report", evidence, "--comment", "looks right"
-    )
-    assert approved["exit"] == 0, approved
-
+    to_canary, outcome = ask(driven, driven, "canary")
+    assert (outcome, routes().canary) == ("waiting", None)
+    approve(driven, approver, "canary", household)
     until("canary", lambda: routes().canary, household)
     assert routes().canary.version == "1.0.0"
-    assert releases.answers()[asked["request"]]["outcome"] == "done"
 
-    ready = until("served", lambda: httpx.get(f"{household.executor_url}/readyz").status_code == 200, household)
-    assert ready
+    live_runs(driven, 30, household)
+    to_prod, outcome = ask(driven, driven, "prod")
+    assert (outcome, routes().prod) == ("waiting", None)
+    approve(driven, driven, "prod", household)
+    until("prod", lambda: routes().prod, household)
+    assert (routes().prod.version, routes().canary) == ("1.0.0", None)
+    until("answers", lambda: {to_canary, to_prod} <= releases.answers().keys(), household)
+    assert {answer["outcome"] for answer in releases.answers().values()} == {"done"}
+
     query = "{ assetNodes { assetKey { path } } }"
     shown = httpx.post(f"{household.dagster_url}/graphql", json={"query": query}, timeout=30).json()
     keys = {"/".join(node["assetKey"]["path"]) for node in shown["data"]["assetNodes"]}
-    assert {"release", "dev_evidence", "canary_route", f"env/canary/{AGENT}", "release_board"} <= keys
+    assert {"release", "dev_evidence", "prod_route", f"env/prod/{AGENT}", "release_board"} <= keys
