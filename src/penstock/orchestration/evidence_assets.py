@@ -27,9 +27,9 @@ from penstock.release.entries import store_release
 def release(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Resolves the version at the base branch's head; with `driver = dagster` it is put into the release store."""
     agent, version = parse_key(context.partition_key)
-    with failing():
-        workspace = path.workspace()
-        resolved = resolve(workspace.registry(workspace.base_head()), agent, version, allow_retired=True)
+    with failing(), path.workspace() as workspace:
+        head = workspace.base_head()
+        resolved = resolve(workspace.registry(head), agent, version, allow_retired=True)
         if workspace.settings.driver == "dagster":
             store_release(workspace, resolved)
     parts = [resolved.release.agent, resolved.release.prompt, *resolved.release.tools]
@@ -40,7 +40,7 @@ def release(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.Material
             "digest": resolved.release.digest,
             "documents": len(parts),
             "closure": dg.MetadataValue.table(rows),
-            "commit": workspace.base_head(),
+            "commit": head,
         }
     )
 
@@ -68,10 +68,10 @@ def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
     )
     def evidence(context: dg.AssetExecutionContext, path: ReleasePath) -> Iterator[Any]:
         agent, version = parse_key(context.partition_key)
-        with failing():
-            workspace = path.workspace()
+        with failing(), path.workspace() as workspace:
             view = path.evidence(workspace, agent, version, stage)
-        yield dg.MaterializeResult(metadata={**evidence_metadata(view), "report": report_link(workspace, view)})
+            link = report_link(workspace, view)
+        yield dg.MaterializeResult(metadata={**evidence_metadata(view), "report": link})
         for gate in view.gates:
             if gate.stage == stage:
                 yield check_result(gate, name)

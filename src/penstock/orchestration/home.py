@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import yaml
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.errors import Unavailable
 from penstock.settings import Settings
 
 MIGRATE_WITHIN_S = 120
+SCHEMA = "dagster"
 
 CONFIGURATION = """\
 # Written by agentctl; change it by PENSTOCK_DATABASE_URL or in a DAGSTER_HOME of your own.
@@ -42,6 +45,7 @@ def prepare_home(settings: Settings) -> Path:
     with (home / "prepare.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (home / "dagster.yaml").write_text(CONFIGURATION + storage(settings.database))
+        make_schema(settings.database)
         command = [sys.executable, "-m", "dagster", "instance", "migrate"]
         environment = {**os.environ, "DAGSTER_HOME": str(home)}
         try:
@@ -54,6 +58,22 @@ def prepare_home(settings: Settings) -> Path:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise Unavailable(f"Dagster's storage cannot be made: {last}", where=str(home), now="see its dagster.yaml")
     return home
+
+
+def make_schema(database_url: str) -> None:
+    """Makes Dagster's schema in PostgreSQL: it too has a table `runs`. Raises `Unavailable`."""
+    url = make_url(database_url)
+    if not url.drivername.startswith("postgresql"):
+        return
+    engine = create_engine(url.set(drivername="postgresql+psycopg"))
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    except SQLAlchemyError as error:
+        what = f"Dagster's schema cannot be made: {str(error).splitlines()[0]}"
+        raise Unavailable(what, where=url.render_as_string(), now="check PENSTOCK_DATABASE_URL") from None
+    finally:
+        engine.dispose()
 
 
 def storage(database_url: str) -> str:
@@ -71,5 +91,6 @@ def storage(database_url: str) -> str:
         "db_name": url.database or "",
         "port": url.port or 5432,
         "scheme": "postgresql+psycopg2",
+        "params": {"options": f"-c search_path={SCHEMA}"},
     }
     return yaml.safe_dump({"storage": {"postgres": {"postgres_db": database}}})

@@ -23,12 +23,16 @@ class ReleasePath(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     root: str
 
-    def workspace(self) -> Workspace:
-        """The project's release path; the driver makes the release store where there is none yet."""
+    @contextmanager
+    def workspace(self) -> Iterator[Workspace]:
+        """The project's release path, closed in the end; the driver makes the release store where there is none yet."""
         workspace = open_workspace(load_settings(Path(self.root)))
-        if workspace.settings.driver == "dagster":
-            workspace.releases.lineage(create=True)
-        return workspace
+        try:
+            if workspace.settings.driver == "dagster":
+                workspace.releases.lineage(create=True)
+            yield workspace
+        finally:
+            workspace.close()
 
     def evidence(self, workspace: Workspace, agent: str, version: str, stage: Stage) -> EvidenceView:
         """The evidence before a stage: measured and kept by the driver, else as the driver elsewhere stored it."""

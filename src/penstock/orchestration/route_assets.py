@@ -31,9 +31,8 @@ def route_asset(stage: Stage) -> dg.AssetsDefinition:
     )
     def route(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.MaterializeResult:  # type: ignore[type-arg]
         agent, version = parse_key(context.partition_key)
-        with failing():
-            workspace = path.workspace()
-        table = moved_table(workspace, (agent, version, stage), context.run.tags.get(REQUEST_TAG))
+        with failing(), path.workspace() as workspace:
+            table = moved_table(workspace, (agent, version, stage), context.run.tags.get(REQUEST_TAG))
         context.log_event(dg.AssetMaterialization(["env", stage, agent], metadata=standing(table, agent, stage)))
         context.log_event(dg.AssetMaterialization(BOARD, metadata=board(table)))
         return dg.MaterializeResult(metadata=standing(table, agent, stage))
@@ -46,11 +45,10 @@ def moved_table(workspace: Workspace, subject: tuple[str, str, Stage], request: 
 
     Raises `dg.Failure` where a condition is unmet (never retried) or the environment failed.
     """
-    with failing():
-        if workspace.settings.driver == "dagster" and not stands(workspace, *subject):
-            workspace.fetch()
-            move(workspace, subject, request)
-        table = workspace.releases.newest_table()
+    if workspace.settings.driver == "dagster" and not stands(workspace, *subject):
+        workspace.fetch()
+        move(workspace, subject, request)
+    table = workspace.releases.newest_table()
     if table is None:
         raise dg.Failure("there is no routing table yet: nothing was ever promoted", allow_retries=False)
     return table

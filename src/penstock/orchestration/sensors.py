@@ -73,9 +73,9 @@ class Launch:
 )
 def base_branch(context: dg.SensorEvaluationContext, path: ReleasePath) -> dg.SensorResult | dg.SkipReason:
     """Follows new commits of the base branch, requests, approvals and runs."""
-    workspace = path.workspace()
     try:
-        launches = list(driven(workspace) if workspace.settings.driver == "dagster" else shown(workspace))
+        with path.workspace() as workspace:
+            launches = list(driven(workspace) if workspace.settings.driver == "dagster" else shown(workspace))
     except PenstockError as error:
         return dg.SkipReason(str(error))
     known = set(context.instance.get_dynamic_partitions("release"))

@@ -45,6 +45,14 @@ class Workspace:
         """Name and e-mail of whoever acts, self-declared by `git config`; raises `WrongUse` if one is unset."""
         return self.repository.identity()
 
+    def close(self) -> None:
+        """Gives the database's connections back; what is asked for later opens them anew."""
+        opened = self.__dict__.pop("database", None)
+        self.__dict__.pop("records", None)
+        self.__dict__.pop("runs", None)
+        if opened is not None:
+            opened.close()
+
     @property
     def bot(self) -> tuple[str, str]:
         """Name and e-mail of the author of commits of `stages/`."""
