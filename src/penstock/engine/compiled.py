@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
-from penstock.contracts.canonical import canonical, digest, digest_bytes
+from penstock.contracts.canonical import canonical, digest_bytes
 from penstock.contracts.model import ModelSpec
 from penstock.contracts.release import ModelComponent, Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
@@ -138,11 +138,6 @@ class ReleaseShelf:
 def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The platform's canonical tool request: the name without version, so that journals outlive a tool's patch."""
     return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
-
-
-def tool_request_digest(tool: CompiledTool, arguments: Mapping[str, Any]) -> str:
-    """The digest of the canonical tool request."""
-    return digest(tool_request(tool, arguments))
 
 
 def _response_format(name: str, output: Shape) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """A released version never changes: not its file, not its code, not their modes, not even a comment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from penstock.errors import Fault
@@ -111,8 +111,3 @@ def _folded(repository: Repository, commit: str) -> dict[str, str]:
     from penstock.registry.source import PROJECT_FOLDERS
 
     return {file.path.casefold(): file.path for file in repository.files(commit, PROJECT_FOLDERS)}
-
-
-def paths_of(faults: Iterable[Fault]) -> set[str]:
-    """The files that faults are about."""
-    return {fault.path for fault in faults}
