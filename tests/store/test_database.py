@@ -6,13 +6,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 import penstock.store.migrate
 from penstock.errors import Invalid, Unavailable, WrongUse
 from penstock.store import tables
 from penstock.store.database import Database, open_database, upgrade
-from penstock.store.migrate import HEAD, REVISIONS
+from penstock.store.migrate import HEAD, REVISIONS, run_revisions
 
 
 def opened_revision(url: str) -> str:
@@ -50,24 +50,22 @@ def test_a_newer_database_is_refused(database_url: str) -> None:
         assert caught.value.exit_code == 3
 
 
-def test_an_older_database_asks_for_upgrade_and_gets_it(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program's newest schema is taken to be one further: the database at hand is then an older one."""
-    open_database(database_url).close()
-    monkeypatch.setattr("penstock.store.database.HEAD", "0002")
-    monkeypatch.setattr("penstock.store.database.REVISIONS", ("0001", "0002"))
-    with pytest.raises(Unavailable, match="schema 0001") as caught:
+@pytest.mark.parametrize("released", REVISIONS[:-1])
+def test_an_older_database_asks_for_upgrade_and_gets_it(database_url: str, released: str) -> None:
+    """From every schema that was ever released."""
+    database = open_database(database_url)
+    with database.engine.begin() as connection:
+        tables.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        run_revisions(connection, released)
+    database.close()
+    with pytest.raises(Unavailable, match=f"schema {released}") as caught:
         open_database(database_url)
     assert "agentctl upgrade" in caught.value.now
-    ran = []
-
-    def to_second(connection: object) -> None:
-        ran.append(True)
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))  # type: ignore[attr-defined]
-
-    monkeypatch.setattr("penstock.store.database.run_revisions", to_second)
-    assert upgrade(database_url) == ("0001", "0002")
-    assert ran == [True]
-    open_database(database_url).close()
+    assert upgrade(database_url) == (released, HEAD)
+    database = open_database(database_url)
+    assert set(inspect(database.engine).get_table_names()) == {*tables.metadata.tables, "alembic_version"}
+    database.close()
 
 
 def test_upgrade_makes_a_new_one(database_url: str) -> None:

@@ -23,7 +23,7 @@ from penstock.reporting.files import store_report, write_report
 from penstock.reporting.report import Report, build_report
 from penstock.store.releases import ReleaseStore
 
-MARKS = {"passed": "ok", "failed": "no", "inconclusive": "??", "errored": "!!", "missing": "--"}
+MARKS = {"passed": "ok", "failed": "no", "inconclusive": "??", "errored": "!!", "missing": "--", "skipped": "--"}
 EXITS = {"failed": 1, "inconclusive": 1, "missing": 1, "errored": 3}
 
 

@@ -10,9 +10,12 @@ from penstock.contracts.document import Document, Name, NamedMetadata, Spec
 class GateUse(Spec):
     """One gate with its parameters; a gate that is not in the file does not exist."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"whenNoBaseline", "inconclusive"})
+    later: ClassVar[frozenset[str]] = frozenset({"inconclusive"})
     gate: Name
     params: dict[str, Any] = Field(default_factory=dict, description="Exactly the gate's own keyword parameters.")
+    when_no_baseline: Literal["skip", "block"] = Field(
+        "block", description="Of a gate that compares with production, where prod serves nothing: skip lets pass."
+    )
 
 
 class ApprovalRule(Spec):

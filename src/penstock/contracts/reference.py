@@ -52,6 +52,7 @@ def _pattern(folder: Folder) -> str:
     return rf"^{folder}/{_NAME}@{_VERSION}$"
 
 
+AgentRef = Annotated[str, Field(pattern=_pattern("agents"), description="Exact: agents/<name>@<version>.")]
 PromptRef = Annotated[str, Field(pattern=_pattern("prompts"), description="Exact: prompts/<name>@<version>.")]
 ToolRef = Annotated[str, Field(pattern=_pattern("tools"), description="Exact: tools/<name>@<version>.")]
 PolicyRef = Annotated[str, Field(pattern=_pattern("policies"), description="Exact: policies/<name>@<version>.")]

@@ -5,6 +5,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from penstock.contracts.agent import Agent
+from penstock.contracts.dataset import Dataset
+from penstock.contracts.eval_suite import EvalSuite
 from penstock.contracts.event import RunEvent
 from penstock.contracts.evidence import Approval, Evidence, Request
 from penstock.contracts.gate_result import GateResult
@@ -18,7 +20,7 @@ from penstock.contracts.routing_table import RoutingTable
 from penstock.contracts.runtime import Runtime
 from penstock.contracts.span import TraceSpan
 from penstock.contracts.stages import Stages
-from penstock.contracts.suite import ContractSuite, Dataset, EvalSuite
+from penstock.contracts.suite import ContractSuite
 from penstock.contracts.team import Retired, Teams
 from penstock.contracts.tool import Tool
 from penstock.errors import NotFound

@@ -1,10 +1,10 @@
-"""Suites that domain teams write: contract expectations, eval suites and datasets."""
+"""Contract suites that domain teams write: fixed inputs and what must come of them."""
 
 from typing import Any, Literal
 
 from pydantic import Field
 
-from penstock.contracts.document import Document, JsonSchema, Metadata, Name, NamedMetadata, Spec
+from penstock.contracts.document import Document, Name, NamedMetadata, Spec
 
 
 class OutputExpectation(Spec):
@@ -58,33 +58,3 @@ class ContractSuite(Document):
     kind: Literal["ContractSuite"]
     metadata: NamedMetadata
     spec: ContractSpec
-
-
-class DatasetSpec(Spec):
-    """What the cases are and where they come from."""
-
-    schema_: JsonSchema = Field(alias="schema", description="Shape of each case's input.")
-    provenance: str = Field(min_length=1, description="Where the cases come from, and their licence.")
-    split: Literal["train", "dev", "test"] = "test"
-
-
-class Dataset(Document):
-    """datasets/<name>/dataset.yaml, its cases in cases.jsonl beside it."""
-
-    kind: Literal["Dataset"]
-    metadata: Metadata
-    spec: DatasetSpec
-
-
-class EvalSpec(Spec):
-    """What an agent is evaluated on; every case must be a valid input of every version that is not retired."""
-
-    datasets: list[Name] = Field(min_length=1)
-
-
-class EvalSuite(Document):
-    """evals/<agent>.yaml"""
-
-    kind: Literal["EvalSuite"]
-    metadata: NamedMetadata
-    spec: EvalSpec

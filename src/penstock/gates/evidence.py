@@ -12,7 +12,7 @@ from penstock.errors import PenstockError
 from penstock.gates.context import STAGES, GateContext
 from penstock.gates.gate import find_gate, gate_inputs, use_parameters
 
-Verdict = Literal["passed", "failed", "inconclusive", "errored", "missing"]
+Verdict = Literal["passed", "failed", "inconclusive", "errored", "skipped", "missing"]
 _WORST_FIRST: tuple[Verdict, ...] = ("failed", "errored", "missing", "inconclusive", "passed")
 
 
@@ -21,6 +21,7 @@ class StandingGate:
     """One gate that stands before the stage, with the result that counts for it now.
 
     `stage` is the one whose rules name it. `result` None or errored = there is no evidence; `note` then says why.
+    `may_skip` = the pipeline lets the version pass where the gate has nothing to compare with.
     """
 
     stage: Stage
@@ -28,6 +29,7 @@ class StandingGate:
     parameters: dict[str, Any]
     result: GateResult | None
     note: str = ""
+    may_skip: bool = False
 
     @property
     def counts(self) -> bool:
@@ -41,10 +43,15 @@ class StandingGate:
 
     @property
     def verdict(self) -> Verdict:
-        """What this gate says; a skipped gate opens nothing, so it is missing."""
-        if self.result is None or self.result.outcome == "skipped":
+        """What this gate says; a gate that was skipped without the pipeline's leave opens nothing, so it is missing."""
+        if self.result is None or (self.is_skipped and not self.may_skip):
             return "missing"
         return self.result.outcome
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it lets the version pass: it passed, or was skipped with the pipeline's leave."""
+        return self.verdict in {"passed", "skipped"}
 
     @property
     def reason(self) -> str:
@@ -104,7 +111,7 @@ class EvidenceView:
     @property
     def unmet(self) -> list[str]:
         """One sentence for each gate that does not let the version pass."""
-        return [f"gate {gate.gate}: {gate.verdict}: {gate.reason}" for gate in self.gates if gate.verdict != "passed"]
+        return [f"gate {gate.gate}: {gate.verdict}: {gate.reason}" for gate in self.gates if not gate.is_open]
 
 
 def gates_before(pipeline: Pipeline, stage: Stage) -> list[tuple[Stage, GateUse]]:
@@ -177,17 +184,19 @@ def reusable_result(context: GateContext, use: GateUse, known: Iterable[GateResu
 
 
 def _standing(context: GateContext, before: Stage, use: GateUse, known: Sequence[GateResult]) -> StandingGate:
-    parameters = use_parameters(use)
+    parameters, may_skip = use_parameters(use), use.when_no_baseline == "skip"
     of_gate = [result for result in known if result.gate == use.gate]
     try:
         matching = matching_results(context, use, of_gate)
     except PenstockError as error:
         # What cannot be read was not judged either, unless the gate itself ran and says how it broke.
         broken = newest([result for result in of_gate if result.outcome == "errored"])
-        return StandingGate(before, use.gate, parameters, broken, f"what it reads cannot be read: {error.what}")
+        return StandingGate(
+            before, use.gate, parameters, broken, f"what it reads cannot be read: {error.what}", may_skip
+        )
     counted = newest([result for result in matching if result.outcome != "errored"])
     if counted is not None:
-        return StandingGate(before, use.gate, parameters, counted)
+        return StandingGate(before, use.gate, parameters, counted, may_skip=may_skip)
     errored = newest([result for result in of_gate if result.outcome == "errored"])
     note = "its results are void: what it reads has changed" if of_gate else "it has not run"
-    return StandingGate(before, use.gate, parameters, errored, note)
+    return StandingGate(before, use.gate, parameters, errored, note, may_skip)

@@ -5,20 +5,19 @@ Its keyword-only parameters are exactly the keys that a pipeline file may set (c
 
 import functools
 import importlib
-import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from penstock.contracts.canonical import canonical
 from penstock.contracts.gate_result import GateResult, Outcome
 from penstock.contracts.pipeline import GateUse, Pipeline
 from penstock.errors import Fault, Invalid, NotFound, PenstockError
 from penstock.gates.context import STAGES, GateContext, timestamp
+from penstock.parameters import parameter_model
 from penstock.plugins import Plugins
 from penstock.registry.document_faults import did_you_mean, pointer
 from penstock.registry.layout import PIPELINE
@@ -56,10 +55,18 @@ class Gate:
 
     `revision` grows when the gate judges differently: earlier results are then not reused. `reads` says what the gate
     looks at, so that a result of equal inputs is found without running it. `reuse` are the outcomes that may be found.
+    With `compares` it cannot say anything where prod serves nothing: it is then not asked.
     """
 
     def __init__(
-        self, name: str, function: GateFunction, *, revision: int, reads: Reads, reuse: frozenset[Outcome]
+        self,
+        name: str,
+        function: GateFunction,
+        *,
+        revision: int,
+        reads: Reads,
+        reuse: frozenset[Outcome],
+        compares: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self.name = name
@@ -67,7 +74,8 @@ class Gate:
         self.revision = revision
         self.reads = reads
         self.reuse = reuse
-        self.parameters = _parameter_model(name, function)
+        self.compares = compares
+        self.parameters = parameter_model(name, function)
 
     def __call__(self, context: GateContext, **parameters: Any) -> Finding:
         """The finding of one release."""
@@ -80,6 +88,10 @@ BUILT_IN = {
     "unit": "penstock.gates.unit",
     "contract": "penstock.gates.contract",
     "canary-runs": "penstock.gates.canary_runs",
+    "shadow": "penstock.gates.shadow",
+    "diff": "penstock.gates.diff",
+    "eval": "penstock.gates.eval",
+    "model": "penstock.gates.model",
 }
 
 
@@ -88,12 +100,18 @@ def _nothing(context: GateContext) -> Mapping[str, Any]:
 
 
 def gate(
-    name: str, *, revision: int, reads: Reads = _nothing, reuse: frozenset[Outcome] = REUSABLE
+    name: str,
+    *,
+    revision: int,
+    reads: Reads = _nothing,
+    reuse: frozenset[Outcome] = REUSABLE,
+    compares: bool = False,
 ) -> Callable[[Callable[..., Finding]], Gate]:
     """Decorator: registers a function `(context, *, parameters...) -> Finding` as the gate `name`."""
 
     def register(function: Callable[..., Finding]) -> Gate:
-        made = Gate(name, cast(GateFunction, function), revision=revision, reads=reads, reuse=reuse)
+        judging = cast(GateFunction, function)
+        made = Gate(name, judging, revision=revision, reads=reads, reuse=reuse, compares=compares)
         return GATES.register(name)(made)
 
     return register
@@ -159,6 +177,8 @@ def gate_inputs(context: GateContext, use: GateUse) -> dict[str, Any]:
     inputs: dict[str, Any] = dict.fromkeys(INPUT_KEYS)
     inputs.update(found.reads(context))
     inputs.update(release=context.release.digest, parameters=use_parameters(use), revision=found.revision)
+    if found.compares:
+        inputs.update(whenNoBaseline=use.when_no_baseline)
     return inputs
 
 
@@ -174,7 +194,10 @@ def run_gate(context: GateContext, use: GateUse, *, again: str | None = None) ->
     inputs: dict[str, Any] = {}
     try:
         inputs = gate_inputs(context, use)
-        finding = found(context, **found.parameters.model_validate(use.params).model_dump())
+        if found.compares and context.baseline is None:
+            finding = _uncompared(use)
+        else:
+            finding = found(context, **found.parameters.model_validate(use.params).model_dump())
         canonical([finding.reason, finding.measured, finding.limit, finding.artifacts])  # JSON, or no finding
     except Exception as error:
         finding = _errored(error)
@@ -199,6 +222,14 @@ def run_gate(context: GateContext, use: GateUse, *, again: str | None = None) ->
     ).sealed()
 
 
+def _uncompared(use: GateUse) -> Finding:
+    """What a gate that compares says of an agent's first version."""
+    nothing = "prod serves nothing that it could be compared with"
+    if use.when_no_baseline == "skip":
+        return Finding("skipped", nothing)
+    return Finding("inconclusive", f"{nothing}, and the pipeline does not say `whenNoBaseline: skip`")
+
+
 def _errored(error: Exception) -> Finding:
     sentence = error.what if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
     log = "".join(traceback.format_exception(error))
@@ -207,18 +238,6 @@ def _errored(error: Exception) -> Finding:
 
 def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _parameter_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
-    """A strict model of the function's keyword-only parameters, so that a pipeline file is checked as specs are."""
-    signature = inspect.signature(function, eval_str=True)
-    fields: dict[str, Any] = {
-        key: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for key, parameter in signature.parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
-    return create_model(f"{name} parameters", __config__=config, **fields)
 
 
 def _parameter_fault(use: GateUse, fault: Any, names: list[str], place: Path, path: str) -> Fault:

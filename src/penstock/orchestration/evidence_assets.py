@@ -94,7 +94,7 @@ def check_result(gate: StandingGate, asset: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
         check_name=check_name(gate.gate),
-        passed=gate.verdict == "passed",
+        passed=gate.is_open,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{gate.verdict}: {gate.reason}",
         metadata=metadata,
@@ -111,5 +111,5 @@ def evidence_metadata(view: EvidenceView) -> dict[str, Any]:
         "evidence": view.digest,
         "release": view.evidence.release,
         "gates": dg.MetadataValue.table(rows) if rows else "none",
-        "gates passed": sum(gate.verdict == "passed" for gate in view.gates),
+        "gates passed": sum(gate.is_open for gate in view.gates),
     }

@@ -19,7 +19,14 @@ def stored_view(workspace: Workspace, agent: str, version: str, stage: Stage) ->
     evidence, results = max(found, key=_finished)
     pipeline = require_pipeline(workspace.registry(workspace.base_head()))
     gates = tuple(
-        StandingGate(before, use.gate, use_parameters(use), _result_of(results, use.gate), "it is not in the evidence")
+        StandingGate(
+            before,
+            use.gate,
+            use_parameters(use),
+            _result_of(results, use.gate),
+            "it is not in the evidence",
+            use.when_no_baseline == "skip",
+        )
         for before, use in gates_before(pipeline, stage)
     )
     return EvidenceView(agent, version, stage, gates, evidence, draft=False)

@@ -9,7 +9,9 @@ import semver
 
 from penstock.contracts.agent import Agent
 from penstock.contracts.canonical import digest, digest_bytes
+from penstock.contracts.dataset import Dataset
 from penstock.contracts.document import Document
+from penstock.contracts.eval_suite import EvalSuite
 from penstock.contracts.model import Model
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Policy
@@ -17,7 +19,7 @@ from penstock.contracts.prompt import Prompt
 from penstock.contracts.reference import Reference
 from penstock.contracts.runtime import Runtime
 from penstock.contracts.stages import Stages
-from penstock.contracts.suite import ContractSuite, Dataset, EvalSuite
+from penstock.contracts.suite import ContractSuite
 from penstock.contracts.team import Retired, Teams
 from penstock.contracts.tool import Tool
 from penstock.errors import Fault, NotFound

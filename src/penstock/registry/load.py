@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from penstock.contracts.agent import Agent
+from penstock.contracts.dataset import Dataset
 from penstock.contracts.document import Spec
+from penstock.contracts.eval_suite import EvalSuite
 from penstock.contracts.model import Model
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Policy
 from penstock.contracts.prompt import Prompt
 from penstock.contracts.runtime import Runtime
 from penstock.contracts.stages import Stages
-from penstock.contracts.suite import ContractSuite, Dataset, EvalSuite
+from penstock.contracts.suite import ContractSuite
 from penstock.contracts.team import Retired, Teams
 from penstock.contracts.tool import Tool
 from penstock.errors import Fault, Invalid

@@ -113,15 +113,19 @@ class Judge:
         prod = self.releases.named_release(move.agent, before.prod.version) if before.prod is not None else None
         if evidence.baseline not in {None, prod}:
             return f"evidence {move.evidence} was judged against {evidence.baseline}, and prod serves {prod}"
-        return self._results(evidence, pipeline)
+        return self._results(evidence, pipeline, first=prod is None)
 
-    def _results(self, evidence: Evidence, pipeline: Pipeline) -> str | None:
+    def _results(self, evidence: Evidence, pipeline: Pipeline, *, first: bool) -> str | None:
+        """`first` = prod serves nothing yet: only then may a gate that compares have been skipped."""
         results = [self.releases.get_result(name) for name in evidence.results]
+        uses = [use for _, use in gates_before(pipeline, evidence.stage)]
+        skippable = {use.gate for use in uses if use.when_no_baseline == "skip"} if first else set()
         for result in results:
-            if result.outcome != "passed" or result.origin != "released" or result.release != evidence.release:
+            is_open = result.outcome == "passed" or (result.outcome == "skipped" and result.gate in skippable)
+            if not is_open or result.origin != "released" or result.release != evidence.release:
                 return f"result {result.id} of gate {result.gate} opens nothing"
         found = [(result.gate, result.parameters) for result in results]
-        for _, use in gates_before(pipeline, evidence.stage):
+        for use in uses:
             if (use.gate, use_parameters(use)) not in found:
                 return f"gate {use.gate} is not in evidence {evidence.digest}"
         return None

@@ -27,8 +27,8 @@ def lock_schema(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
 
 
-def run_revisions(connection: Connection) -> None:
-    """Runs what is missing up to the newest revision, in the connection's transaction."""
+def run_revisions(connection: Connection, target: str = "head") -> None:
+    """Runs what is missing up to `target`, in the connection's transaction."""
     from alembic import command  # 0.2 s that only a new or old database costs
     from alembic.config import Config
 
@@ -36,4 +36,4 @@ def run_revisions(connection: Connection) -> None:
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, target)

@@ -129,3 +129,60 @@ catalog = Table(
     Index("catalog_by_owner", "owner"),
     Index("catalog_by_stage", "stage"),
 )
+
+# One run of one release on one case: the cache of evaluations and, by it, their resume.
+trials = Table(
+    "trials",
+    metadata,
+    Column("key", String(71), primary_key=True),
+    Column("release", String(71), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("trials_by_time", "at"),
+    Index("trials_by_release", "release", "at"),
+)
+
+# What a scorer saw of a trial, by (case, trial, scorer).
+scores = Table(
+    "scores",
+    metadata,
+    Column("key", String(71), primary_key=True),
+    Column("at", String(32), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("scores_by_time", "at"),
+)
+
+# What a scorer of a suite's `online` saw of a production run.
+run_scores = Table(
+    "run_scores",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("scorer", String(63), primary_key=True),
+    Column("identity", String(71), nullable=False),
+    Column("agent", String(63), nullable=False),
+    Column("release", String(71), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("value", Float),
+    Column("cost_usd", Float),
+    Column("document", Text, nullable=False),
+    Index("run_scores_by_agent", "agent", "at"),
+    Index("run_scores_by_release", "release", "stage", "at"),
+)
+
+# What users said of a run.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("agent", String(63), nullable=False),
+    Column("release", String(71), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("rating", Float),
+    Column("document", Text, nullable=False),
+    Index("feedback_by_run", "run_id", "at"),
+    Index("feedback_by_agent", "agent", "at"),
+    Index("feedback_by_release", "release", "stage", "at"),
+)

@@ -1,0 +1,1 @@
+"""The scorers that come with the platform, one file each."""
