@@ -152,14 +152,26 @@ class Runtime(Protocol):
 
 
 class ModelFailed(PenstockError):
-    """A model call without a usable answer; `retryable` for network faults and rate limits."""
+    """A model call without a usable answer; `retryable` for network faults and rate limits.
+
+    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say.
+    """
 
     slug = "model-failed"
     http_status = 502
 
-    def __init__(self, what: str, *, where: str = "", now: str = "", retryable: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        now: str = "",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(what, where=where, now=now)
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class ToolFailed(PenstockError):

@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 def parameter_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     """A strict model of the function's keyword-only parameters, so that they are checked as specs are.
 
-    Keys are camelCase in files and snake_case in the function; unknown ones are refused.
+    Keys are camelCase in files and snake_case in the function; unknown ones are refused. An underscore at a name's end
+    (`schema_`) is no part of the key.
     """
     signature = inspect.signature(function, eval_str=True)
     fields: dict[str, Any] = {
@@ -19,5 +20,9 @@ def parameter_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         for key, parameter in signature.parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=_key)
     return create_model(f"{name} parameters", __config__=config, **fields)
+
+
+def _key(name: str) -> str:
+    return to_camel(name.rstrip("_"))

@@ -32,6 +32,15 @@ class Settings(BaseModel):
     driver: Literal["ci", "dagster"] = Field("ci", description="The side that produces evidence that counts.")
     default_runtime: str = Field("langgraph", description="The runtime of agents that name none.")
     executor_url: str = Field("", description="Where people reach the executor; Dagster links to its reports there.")
+    celery_broker: str = Field(
+        "", description="Broker and result store (redis://) of eval shards on Celery; empty means in one process."
+    )
+    shard_seconds: int = Field(
+        900,
+        ge=5,
+        le=86_400,
+        description="After so long a shard of a worker that was lost is given to another; longer than any shard takes.",
+    )
     bot_email: str = Field(
         "bot@penstock.invalid", pattern=r"^\S+@\S+$", description="The author of commits of `stages/`."
     )

@@ -10,6 +10,7 @@ import pytest
 
 from penstock.contracts.event import TERMINAL, RunEvent
 from penstock.contracts.evidence import Evidence
+from penstock.reporting.content_policy import content_policy
 from penstock.testing.executor_world import Running, World, wait_until
 
 GHOST = "01890000-0000-7000-8000-000000000000"
@@ -193,21 +194,42 @@ def test_a_report_is_never_a_page(executor: Running, shared: World) -> None:
     assert prod is not None
     evidence = Evidence(release=prod.release, baseline=None, stage="canary", results=[])
     digest = shared.store.put_evidence(evidence)
-    shared.store.put_report(digest, "report.md", b"<script>alert(1)</script>")
+    for file in ("note.md", "junit.xml", "report.html"):
+        shared.store.put_report(digest, file, b"<script>alert(1)</script>")
     path = f"{executor.url}/v1/reports/echo/1.0.0/{digest.removeprefix('sha256:')}"
-    answer = httpx.get(f"{path}/report.md")
+    answer = httpx.get(f"{path}/note.md")
     assert (answer.status_code, answer.text) == (200, "<script>alert(1)</script>")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in answer.headers["content-security-policy"]
+    for file in ("note.md", "junit.xml", "report.html"):  # nor is a page that is none of ours
+        answer = httpx.get(f"{path}/{file}")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     for wrong in (
         f"{path}/report.json",
         f"{path}/../../x",
-        f"{path}/report.html",
-        path.replace("1.0.0", "2.0.0") + "/report.md",
+        f"{path}/report.md",
+        path.replace("1.0.0", "2.0.0") + "/note.md",
     ):
         assert httpx.get(wrong).status_code == 404
-    assert httpx.get(f"{executor.url}/v1/reports/echo/1.0.0/zz/report.md").status_code == 422
+    assert httpx.get(f"{executor.url}/v1/reports/echo/1.0.0/zz/note.md").status_code == 422
+
+
+def test_our_own_report_is_a_page_in_an_origin_of_its_own(executor: Running, shared: World) -> None:
+    table = shared.store.newest_table()
+    assert table is not None
+    prod = table.agents["echo"].prod
+    assert prod is not None
+    evidence = Evidence(release=prod.release, baseline=None, stage="prod", results=[])
+    digest = shared.store.put_evidence(evidence)
+    own = content_policy("a{}", "b()")
+    page = f'<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{own}"><p>text'.encode()
+    shared.store.put_report(digest, "report.html", page)
+    answer = httpx.get(f"{executor.url}/v1/reports/echo/1.0.0/{digest.removeprefix('sha256:')}/report.html")
+    assert (answer.status_code, answer.content) == (200, page)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy == f"{own}; frame-ancestors 'none'; sandbox allow-scripts"
+    assert "unsafe" not in policy
 
 
 def test_openapi_describes_every_route(executor: Running) -> None:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from penstock.gates.canary_runs import canary_runs
 from penstock.gates.context import GateContext
 from penstock.gates.gate import run_gate
 from penstock.store.database import open_database
+from penstock.store.run_scores import RunScore, State
 from penstock.store.runs import RunStore
 
 SINCE = "2026-11-20T10:00:00.000000Z"
@@ -28,10 +29,20 @@ class Run:
 class Runs:
     rows: list[Run]
     asked: tuple[str, ...] = ()
+    scores: list[RunScore] = field(default_factory=list)
+    ratings: list[float] = field(default_factory=list)
 
     def live_runs(self, agent: str, release: str, stage: str, since: str) -> list[Run]:
         self.asked = (agent, release, stage, since)
         return self.rows
+
+    def live_scores(self, *of: str) -> list[RunScore]:
+        assert of == self.asked
+        return self.scores
+
+    def live_ratings(self, *of: str) -> list[float]:
+        assert of == self.asked
+        return self.ratings
 
 
 @pytest.fixture
@@ -119,7 +130,8 @@ def test_another_canary_is_not_this_one(canary: Callable[..., GateContext]) -> N
 def test_the_window_is_an_input(canary: Callable[..., GateContext]) -> None:
     result = run_gate(canary([Run()] * 30), GateUse.model_validate({"gate": "canary-runs"}))
     assert result.inputs["window"] == {"stage": "canary", "since": SINCE}
-    assert result.parameters == {"minRuns": 30}
+    asked = {"minRuns": 30, "minJudgeScore": None, "minScores": 20, "minFeedback": None, "minRatings": 20}
+    assert result.parameters == asked
 
 
 def test_without_a_database_there_is_no_evidence(canary: Callable[..., GateContext]) -> None:
@@ -166,3 +178,71 @@ def test_runs_are_counted_in_the_database(canary: Callable[..., GateContext], tm
     finding = canary_runs(replace(made, runs=store), min_runs=3)
     database.close()
     assert (finding.outcome, finding.measured["runs"], finding.measured["neutral"]) == ("passed", 3, 1)
+
+
+def rated(
+    canary: Callable[..., GateContext], scores: list[RunScore] | None = None, ratings: list[float] | None = None
+) -> GateContext:
+    """A canary with 30 good runs, and what judges and users said of them."""
+    made = canary([])
+    return replace(made, runs=Runs([Run()] * 30, scores=scores or [], ratings=ratings or []))
+
+
+def scored(
+    *values: float | None, state: State = "scored", identity: str = "sha256:j", kind: str = "score"
+) -> list[RunScore]:
+    told = {"kind": kind} if state == "scored" else {}
+    return [RunScore(f"{n}", "judge", identity, state, value, 0.0, told) for n, value in enumerate(values)]
+
+
+def test_what_is_not_asked_is_not_looked_at(canary: Callable[..., GateContext]) -> None:
+    assert canary_runs(rated(canary, scored(*[0.0] * 30), [-1] * 30)).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("scores", "outcome", "reason"),
+    [
+        ([], "inconclusive", "0 of 20 judge's scores"),
+        (scored(*[0.9] * 19), "inconclusive", "judge: 19 of 20 scores"),
+        (scored(*[0.9] * 20), "passed", "within the SLO"),
+        (scored(*[0.7] * 19, 0.5), "failed", "judge: the mean of 20 scores is 0.690, less than 0.7"),
+        (scored(*[0.9] * 99) + scored(None, state="failed"), "passed", "within the SLO"),
+        (scored(*[0.9] * 98) + scored(*[None] * 2, state="claimed"), "inconclusive", "judge: 2 of 100 chosen runs"),
+        (scored(*[0.1] * 90, identity="sha256:older") + scored(*[0.9] * 20), "passed", "within the SLO"),
+        (scored(*[0.9] * 90, identity="sha256:older") + scored(0.9), "inconclusive", "judge: 1 of 20 scores"),
+        (scored(*[None] * 30, kind="label"), "inconclusive", "0 of 20 judge's scores"),
+        (scored(*[900.0] * 30, kind="measure"), "inconclusive", "0 of 20 judge's scores"),
+    ],
+)
+def test_judges_are_asked_for_a_mean(
+    canary: Callable[..., GateContext], scores: list[RunScore], outcome: str, reason: str
+) -> None:
+    finding = canary_runs(rated(canary, scores), min_judge_score=0.7)
+    assert finding.outcome == outcome
+    assert reason in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("ratings", "outcome", "reason"),
+    [
+        ([1.0] * 19, "inconclusive", "19 of 20 users' words"),
+        ([1.0] * 16 + [-1.0] * 4, "passed", "within the SLO"),
+        ([0.5] * 15 + [0.0] * 5, "failed", "75% of 20 users' words are up, less than 80%"),
+    ],
+)
+def test_users_are_asked_for_a_share(
+    canary: Callable[..., GateContext], ratings: list[float], outcome: str, reason: str
+) -> None:
+    finding = canary_runs(rated(canary, ratings=ratings), min_feedback=0.8)
+    assert finding.outcome == outcome
+    assert reason in finding.reason
+
+
+def test_all_that_was_asked_is_in_the_result(canary: Callable[..., GateContext]) -> None:
+    made = rated(canary, scored(*[0.5] * 20), [-1.0] * 20)
+    use = {"gate": "canary-runs", "params": {"minJudgeScore": 0.7, "minFeedback": 0.8}}
+    result = run_gate(made, GateUse.model_validate(use))
+    assert (result.outcome, len(result.reason.split("; "))) == ("failed", 2)
+    assert result.measured["judges"] == [{"scorer": "judge", "n": 20, "mean": 0.5}]
+    assert result.measured["feedback"] == {"n": 20, "up": 0.0}
+    assert {"minJudgeScore", "minScores", "minFeedback", "minRatings", "minRuns"} <= result.limit.keys()

@@ -144,7 +144,7 @@ def test_a_new_version_on_a_branch_is_a_draft(echo: Project, run: Run) -> None:
     ]
     assert found["evidence"] is None
     assert found["notes"] == ["it is not on main yet"]
-    assert found["report"] == str(echo.root / "reports/echo/1.1.0/draft/report.md")
+    assert found["report"] == str(echo.root / "reports/echo/1.1.0/draft/report.html")
     assert "draft: does not count" in Path(found["report"]).read_text("utf-8")
     assert not (echo.root / ".penstock").exists()
 
@@ -187,8 +187,9 @@ def test_what_is_on_main_is_released_stored_and_found_again(echo: Project, run: 
     hexadecimal = found["evidence"].removeprefix("sha256:")
     store = echo.root / ".penstock/releases"
     assert json.loads((store / f"evidence/sha256/{hexadecimal}.json").read_bytes())["stage"] == "dev"
-    assert sorted(file.name for file in (store / f"reports/{hexadecimal}").iterdir()) == ["report.json", "report.md"]
-    assert found["report"] == str(echo.root / f"reports/echo/1.0.0/{hexadecimal}/report.md")
+    kept = sorted(file.name for file in (store / f"reports/{hexadecimal}").iterdir())
+    assert kept == ["junit.xml", "note.md", "report.html", "report.json"]
+    assert found["report"] == str(echo.root / f"reports/echo/1.0.0/{hexadecimal}/report.html")
     assert run("check", "echo@1.0.0") == (0, document)
     assert len(results(echo)) == 3
 
@@ -271,10 +272,10 @@ def test_faults_of_files_that_no_version_pins_are_shown_too(echo: Project, run: 
 
 def test_a_pipeline_with_unknown_gates_is_refused_before_any_runs(echo: Project, run: Run) -> None:
     new_version(echo)
-    echo.write({"pipelines/release.yaml": PIPELINE.replace("gate: unit", "gate: shadow")})
+    echo.write({"pipelines/release.yaml": PIPELINE.replace("gate: unit", "gate: weather")})
     status, document = run("check")
     assert status == 1
-    assert document["error"]["faults"][0]["what"] == "no gate 'shadow'"
+    assert document["error"]["faults"][0]["what"] == "no gate 'weather'"
     assert not (echo.root / "reports").exists()
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gates.event_pattern import Step, first_mismatch, pattern_faults
+from penstock.engine.sequence import Step
+from penstock.gates.event_pattern import first_mismatch, pattern_faults
 
 RUN = [
     Step("run.started"),

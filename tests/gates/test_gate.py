@@ -109,8 +109,8 @@ def test_every_fault_of_a_pipeline_at_once(pipeline_of: Pipelines) -> None:
 
 def test_built_in_gates_are_found_by_name() -> None:
     assert [find_gate(name).name for name in ("canary-runs", "unit")] == ["canary-runs", "unit"]
-    with pytest.raises(NotFound, match="no gate 'shadow'"):
-        find_gate("shadow")
+    with pytest.raises(NotFound, match="no gate 'weather'"):
+        find_gate("weather")
 
 
 def test_a_name_taken_twice_names_both_places() -> None:

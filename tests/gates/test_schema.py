@@ -114,7 +114,7 @@ def test_without_a_base_the_files_are_judged_as_they_stand(echo: Project) -> Non
             {"pipelines/release.yaml": PIPELINE.replace("minRuns", "minRun")},
             "release.yaml:8:49: spec.stages.prod.gates[0].params.minRun: unknown parameter 'minRun' (did you mean",
         ),
-        ({"pipelines/release.yaml": PIPELINE.replace("canary-runs", "shadow")}, "no gate 'shadow'"),
+        ({"pipelines/release.yaml": PIPELINE.replace("canary-runs", "weather")}, "no gate 'weather'"),
         (
             {
                 "registry_repo/models/other/1.0.0.yaml": HEAD.format(kind="Model", name="other", version="1.0.0")

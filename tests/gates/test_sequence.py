@@ -1,7 +1,7 @@
 from typing import Any
 
-from penstock.gates.event_pattern import Step
-from penstock.gates.sequence import sequence_difference, sequence_of
+from penstock.engine.sequence import Step, sequence_of
+from penstock.gates.sequence import sequence_difference
 
 
 def event(type_: str, **data: Any) -> dict[str, Any]:

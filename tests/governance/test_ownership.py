@@ -131,3 +131,46 @@ def test_stages_are_written_by_the_bot_alone(made: Project) -> None:
     assert edits() == ["is edited by hand (an uncommitted change)"]
     made.commit(author=EVE)
     assert edits() == ["is edited by hand (eve@example.org)"]
+
+
+def suite(*scorers: str) -> str:
+    return f"kind: EvalSuite\nspec: {{scorers: [{', '.join(f'{{scorer: {name}}}' for name in scorers)}]}}\n"
+
+
+SCORED = {
+    **FILES,
+    "registry_repo/agents/b/1.0.0.yaml": spec("Agent", "other"),
+    "evals/a.yaml": suite("own/mine", "own/shared"),
+    "evals/b.yaml": suite("equals", "own/shared") + "# own/mine\n",
+    **{f"evals/scorers/{name}.py": "def score(case, trial) -> bool: ...\n" for name in ("mine", "shared", "unused")},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "author", "is_fine"),
+    [
+        ("mine", ADA, True),
+        ("mine", EVE, False),
+        ("shared", ADA, True),
+        ("shared", EVE, True),
+        ("shared", ROOT, False),
+        ("unused", ROOT, True),
+    ],
+)
+def test_a_scorer_belongs_to_the_teams_whose_suites_use_it(
+    tmp_path: Path, name: str, author: tuple[str, str], is_fine: bool
+) -> None:
+    made = project(SCORED, tmp_path / "project")
+    made.branch("side")
+    made.commit({f"evals/scorers/{name}.py": "def score(case, trial) -> bool: return True\n"}, author=author)
+    assert (found(made) == []) == is_fine
+
+
+def test_a_suite_of_the_change_gives_no_right_to_a_scorer_that_is_used_already(tmp_path: Path) -> None:
+    made = project(SCORED, tmp_path / "project")
+    made.branch("side")
+    changed = {"evals/b.yaml": suite("own/mine", "own/new"), "evals/scorers/mine.py": "x\n"}
+    made.commit({**changed, "evals/scorers/new.py": "y\n"}, author=EVE)
+    assert found(made) == [("evals/scorers/mine.py", "belongs to qa, and eve@example.org is not of that team")]
+    made.commit({"evals/scorers/new.py": "z\n"}, author=ADA)
+    assert ("evals/scorers/new.py", "belongs to other, and ada@example.org is not of that team") in found(made)

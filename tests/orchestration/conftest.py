@@ -27,6 +27,10 @@ def content(driver: str) -> dict[str, str | bytes]:
             f"contract_suites/{AGENT}/1.0.0",
             "datasets/requirements",
             f"evals/{AGENT}.yaml",
+            "evals/scorers",
+            "registry_repo/agents/quality-judge",
+            "registry_repo/prompts/quality-judge",
+            "datasets/judge-labels",
             "runtimes",
             "pipelines",
         )

@@ -83,6 +83,17 @@ kind: EvalSuite
 metadata: {name: writer}
 spec: {datasets: [products]}
 """
+JUDGED = """apiVersion: penstock.dev/v1
+kind: EvalSuite
+metadata: {name: writer}
+spec:
+  datasets: [products]
+  pace: {standard: {rpm: 60}}
+  scorers:
+    - {scorer: own/good_titles}
+    - {scorer: trajectory, params: {arguments: custom, compare: own/good_titles}}
+    - {scorer: judge, agent: agents/judge@1.0.0, calibration: labels}
+"""
 TEAMS = """teams:
   qa: {members: [author@example.org], approvers: [approver@example.org]}
   platform: {members: [platform@example.org]}
@@ -114,3 +125,19 @@ def files() -> dict[str, str]:
 def small(tmp_path: Path) -> Project:
     """The small registry, committed."""
     return project(SMALL, tmp_path / "project")
+
+
+@pytest.fixture
+def files_of_evals(files: dict[str, str]) -> dict[str, str]:
+    """The small registry, and beside it a judge of the writer, labels for it, and a scorer of the project's own."""
+    writer, prompt = files["registry_repo/agents/writer/1.0.0.yaml"], files["registry_repo/prompts/writer/1.0.0.md"]
+    judge = writer.replace("name: writer", "name: judge").replace("prompts/writer", "prompts/judge")
+    return {
+        **files,
+        "registry_repo/agents/judge/1.0.0.yaml": judge,
+        "registry_repo/prompts/judge/1.0.0.md": prompt.replace("name: writer", "name: judge"),
+        "evals/scorers/good_titles.py": "def score(case, trial) -> bool:\n    return True\n",
+        "datasets/labels/dataset.yaml": DATASET.replace("name: products", "name: labels"),
+        "datasets/labels/cases.jsonl": '{"id": "l", "input": {"product": "x"}, "answer": "a", "label": true}\n',
+        "evals/writer.yaml": JUDGED,
+    }

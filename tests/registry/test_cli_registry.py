@@ -108,3 +108,22 @@ def test_validate_imports_nothing_heavy(small: Project) -> None:
     words = [sys.executable, "-c", code, "--project", str(small.root), "validate"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_faults_of_eval_suites_are_told_once(
+    tmp_path: Path, files_of_evals: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = files_of_evals["evals/writer.yaml"].replace("own/good_titles}", "own/bad_titles}", 1)
+    suite = suite.replace("scorer: trajectory,", "scorer: trajectroy,")
+    made = project({**files_of_evals, "evals/writer.yaml": suite}, tmp_path / "project")
+    assert run(made, "validate", "--json") == 1
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    places = [(fault["path"], fault["line"], fault["column"]) for fault in faults]
+    assert len(set(places)) == len(places)
+    told = {fault["pointer"]: (fault["what"], fault["hint"]) for fault in faults}
+    assert told["spec.scorers[0].scorer"] == (
+        "there is no evals/scorers/bad_titles.py",
+        "did you mean 'own/good_titles'?",
+    )
+    assert told["spec.scorers[1].scorer"][0] == "no scorer 'trajectroy'"
+    assert "did you mean 'trajectory'?" in told["spec.scorers[1].scorer"][1]

@@ -13,6 +13,7 @@ from penstock.registry.strict_yaml import Places, parse, scalar
 EVIL = {
     "anchor": "a: &x 1",
     "alias": "a: &x 1\nb: *x",
+    "alias as a key": "a: 1\n*x : 2",
     "billion laughs": "a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c,*c]",
     "tag": "a: !!python/object/apply:os.system [echo]",
     "own tag": "a: !thing 1",

@@ -153,9 +153,9 @@ def test_evidence_approvals_and_reports_lie_together(store: ReleaseStore) -> Non
     store.put_approval(early)
     assert store.approvals(name) == [early, late]
     assert store.approvals(DIGEST) == []
-    assert store.put_report(name, "report.md", b"# 1") is True
-    assert store.put_report(name, "report.md", b"# 2") is False
-    assert store.get_report(name, "report.md") == b"# 1"
+    assert store.put_report(name, "note.md", b"# 1") is True
+    assert store.put_report(name, "note.md", b"# 2") is False
+    assert store.get_report(name, "note.md") == b"# 1"
     with pytest.raises(NotFound):
         store.get_report(name, "report.json")
 

@@ -34,12 +34,12 @@ def contract(version: str, against: str | None, as_json: bool) -> int:
     context = draft_context(settings, registry, agent, number, progress=Terminal(version))
     if against is not None:
         context = replace(context, baseline=resolve(registry, agent, against, allow_retired=True).release)
-    result = run_gate(context, _use(registry, "contract"))
+    result = run_gate(context, gate_use(registry, "contract"))
     show(result.as_document(), _as_text(context, result), as_json=as_json)
     return EXITS.get(result.outcome, 0)
 
 
-def _use(registry: Registry, gate: str) -> GateUse:
+def gate_use(registry: Registry, gate: str) -> GateUse:
     """The gate as the pipeline uses it first, or with its defaults."""
     if registry.pipeline is not None:
         require_gates(registry.pipeline)

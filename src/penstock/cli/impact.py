@@ -14,7 +14,7 @@ _LONGEST = 60
 @click.option("--base", metavar="REV", required=True, help="The revision that the change is seen from.")
 @json_option
 def impact(base: str, as_json: bool) -> int:
-    """Show new agent versions, agents that lag behind, and agents whose evidence the change voids."""
+    """Show new agent versions, agents that lag behind or would break, and agents whose evidence the change voids."""
     from penstock.registry.change import change_against
     from penstock.registry.git import Repository
     from penstock.registry.impact import impact as impact_of
@@ -33,6 +33,8 @@ def impact(base: str, as_json: bool) -> int:
 
 def impact_lines(document: dict[str, Any]) -> list[str]:
     """An impact as text."""
+    from penstock.registry.tool_compatibility import change_lines
+
     lines = []
     for new in document["new"]:
         against = f"against {new['previous']}" if new["previous"] else "the first version"
@@ -44,6 +46,8 @@ def impact_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"lagging  {lagging['agent']}@{lagging['version']} pins {lagging['pins']}, now {lagging['added']}")
     for void in document["void"]:
         lines.append(f"void     {void['agent']}@{void['version']}: evidence rests on {void['because']}")
+    for tool in document["tools"]:
+        lines += change_lines(tool)
     return lines
 
 

@@ -13,12 +13,13 @@ from penstock.registry.resolve import resolve
 from penstock.release.overlaid import stages_in_force
 from penstock.release.situation import released_context, require_pipeline
 from penstock.release.workspace import Workspace, open_workspace
-from penstock.reporting.files import FOLDER
+from penstock.reporting.files import FOLDER, NOTE, PAGE, reading_file
+from penstock.reporting.report import DRAFT
 
 
 @click.command()
 @click.argument("version", metavar="AGENT@V")
-@click.option("--open", "opened", is_flag=True, help="Open it with what the desktop has for Markdown.")
+@click.option("--open", "opened", is_flag=True, help="Open it in a browser.")
 @json_option
 def report(version: str, opened: bool, as_json: bool) -> int:
     """Writes the report of a version on the base branch: verdict first, and the evidence that an approval binds to.
@@ -63,11 +64,12 @@ def _released(workspace: Workspace, agent: str, version: str) -> Judged | None:
 
 
 def _draft(root: Path, agent: str, version: str) -> Path:
-    place = root / FOLDER / agent / version / "draft" / "report.md"
-    if not place.is_file():
+    folder = root / FOLDER / agent / version / DRAFT
+    files = {place.name for place in folder.glob("*.*") if place.is_file()}
+    if not files & {PAGE, NOTE}:
         raise NotFound(
             f"no report on {agent}@{version}: it is not on the base branch, and was not checked here",
-            where=str(place.parent),
+            where=str(folder),
             now=f"`agentctl check {agent}@{version}`",
         )
-    return place
+    return folder / reading_file(files)

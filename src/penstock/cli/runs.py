@@ -109,7 +109,9 @@ def _event(event: dict[str, Any]) -> str:
 def _told(kind: str, data: dict[str, Any]) -> str:
     if kind == "policy.decided":
         return f"{data['action']} {data['resource']}: {'allowed' if data['allowed'] else 'denied'}"
-    if kind == "llm.finished":
+    if kind == "llm.retried":
+        return f"{data['model']}: attempt {data['attempt']} failed, the next in {data['waitS']:.1f} s: {data['why']}"
+    if kind == "llm.finished" and "usage" in data:
         return f"{data['model']}: {data['usage']['totalTokens']} tokens"
     error = data.get("error")
     why = f"{error['code']}: {error['what']}" if isinstance(error, dict) else str(error or "")

@@ -38,18 +38,19 @@ def _validate_change(settings: Settings, source: "TreeSource", base: str, *, as_
     """Reads what the change touches, or everything where that is not enough to judge it."""
     from penstock.registry.change import change_against
     from penstock.registry.git import Repository
-    from penstock.registry.impact import impact, pinning_paths
+    from penstock.registry.impact import impact, impact_paths
     from penstock.registry.load import load_registry
+    from penstock.registry.tool_compatibility import compatibility_faults
 
     repository = Repository.open(settings.root, settings.registry_url)
     change = change_against(repository, source, base)
     reading = change.reading()
     if reading is not None:
-        reading = {*reading, *pinning_paths(source, change.added)}
+        reading = {*reading, *impact_paths(source, change.added)}
     registry = load_registry(source, only=reading, default_runtime=settings.default_runtime)
     faults = {*registry.faults, *_gates(registry), *_secrets(source, change.files)}
-    faults |= set(change_faults(settings, repository, registry, change))
     touched = impact(registry, change.added, change.files)
+    faults |= {*change_faults(settings, repository, registry, change), *compatibility_faults(registry, touched.tools)}
     return _end(registry, sorted(faults), {"impact": touched.as_document()}, as_json=as_json)
 
 
@@ -120,6 +121,8 @@ def _end(registry: "Registry", faults: list[Fault], more: dict[str, Any], *, as_
 
 
 def _impact_lines(more: dict[str, Any]) -> list[str]:
+    if "impact" not in more:
+        return []
     from penstock.cli.impact import impact_lines
 
-    return impact_lines(more["impact"]) if "impact" in more else []
+    return impact_lines(more["impact"])

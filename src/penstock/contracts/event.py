@@ -14,6 +14,7 @@ EventType = Literal[
     "policy.decided",
     "llm.started",
     "llm.finished",
+    "llm.retried",
     "token.delta",
     "tool.started",
     "tool.finished",

@@ -46,8 +46,9 @@ def assemble(
     *,
     sink: Sink | None = None,
     executor: str | None = None,
+    provider: ModelProvider | None = None,
 ) -> EngineParts:
-    """The engine of one process: LiteLLM, python tools, and the spool of `settings` unless a `sink` is given.
+    """The engine of one process: LiteLLM (or `provider`), python tools, and the spool of `settings` or a `sink`.
 
     `blob` gives prompt and code bytes by digest; secrets come from the environment; `executor` names the spool.
     Raises `Unavailable` when the spool cannot be written. To be called on the event loop that the engine is to use.
@@ -56,7 +57,7 @@ def assemble(
     from penstock.tools.runner import PythonToolRunner
 
     spool = Spool(settings.spool, executor=executor) if sink is None else None
-    provider = LiteLLMProvider(os.environ)
+    provider = LiteLLMProvider(os.environ) if provider is None else provider
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
     return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records), provider, tools, spool)

@@ -8,6 +8,7 @@ from typing import Any
 from penstock.engine.call import new_span_id
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
+from penstock.engine.model_retry import PatientAsking
 from penstock.engine.run import Run
 from penstock.engine.scope import CallVanished
 from penstock.pal import (
@@ -51,7 +52,7 @@ class ModelDoor:
         before = time.monotonic()
         request = compiled.model_request(messages, tools, response_format)
         try:
-            answer = await self._ask(request, digest, n, tools, before)
+            answer = await self._ask(request, tools, started, spans, before)
         except ModelFailed as error:
             self._failed(error, started, spans, JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
             raise
@@ -64,11 +65,16 @@ class ModelDoor:
         return answer
 
     async def _ask(
-        self, request: dict[str, Any], digest: str, n: int, tools: Sequence[ToolOffer], before: float
+        self,
+        request: dict[str, Any],
+        tools: Sequence[ToolOffer],
+        started: dict[str, Any],
+        spans: tuple[str, str],
+        before: float,
     ) -> ModelAnswer:
         run = self._run
         if run.call.mode == "replay":
-            return await self._replayed(digest, n)
+            return await self._replayed(started["digest"], started["n"])
         spec = run.compiled.model_spec
         call = ModelCall(
             ref=run.compiled.model.ref,
@@ -81,8 +87,13 @@ class ModelDoor:
             timeout_s=max(0.001, run.deadline - before),
             on_delta=self._delta if run.call.stream else None,
         )
+
+        def retried(attempt: int, wait_s: float, why: str) -> None:
+            run.log.emit("llm.retried", {**started, "attempt": attempt, "waitS": wait_s, "why": why}, *spans)
+
+        asking = PatientAsking(self._provider, call, run.deadline, retried)
         try:
-            return _sound(await run.scope.run(self._provider.complete(call)), call.ref)
+            return _sound(await run.scope.run(asking.answer()), call.ref)
         except CallVanished:
             raise ModelFailed("the model call cancelled itself", where=call.ref, now="see the provider") from None
 

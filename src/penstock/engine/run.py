@@ -81,7 +81,12 @@ class Run:
         return decision
 
     def keep(self, role: str, ref: str, body: Any) -> None:
-        """Stores a payload apart from the events, which refer to it by `ref`."""
+        """Stores a payload apart from the events, which refer to it by `ref`.
+
+        A shadow run keeps none: they would be copies of a production run's, which outlive the deletion of its own.
+        """
+        if self.call.mode == "shadow":
+            return
         self.sink.append({"kind": "payload", "runId": self.call.run_id, "ref": ref, "role": role, "body": body})
 
     def record(self, entry: JournalEntry) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
@@ -20,8 +20,6 @@ from penstock.engine.scope import CallOverdue, CallVanished
 from penstock.engine.shape import places
 from penstock.errors import Fault
 from penstock.pal import ToolAnswer, ToolFailed, ToolInvocation, ToolRequest, ToolRunner
-
-Source = Literal["tool", "fixture", "example", "journal"]
 
 
 class _Refusal(Exception):
@@ -98,7 +96,7 @@ class ToolDoor:
         run.log.emit("tool.started", dict(facts), *spans)
         response: dict[str, Any]
         try:
-            result, facts["source"] = await self._obtain(tool, arguments, request.id, digest, n)
+            result = await self._obtain(tool, arguments, facts)
             content = _checked(tool, result)
             response = {"result": result}
         except _Refusal as refusal:
@@ -108,17 +106,28 @@ class ToolDoor:
         run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
         return content
 
-    async def _obtain(
-        self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, digest: str, n: int
-    ) -> tuple[Any, Source]:
-        mode = self._run.call.mode
+    async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any]) -> Any:
+        """The result as the mode gives it; `facts` say where it came from."""
+        run, writes = self._run, tool.spec.side_effects == "write"
+        mode = run.call.mode
         if mode == "replay":
-            return await self._replayed(digest, n), "journal"
+            entry = self._journalled(facts)
+            if entry is None:
+                run.check(replay_miss("tool", run, facts["digest"], facts["n"]))
+                raise RunOver
+            return await self._answered(entry, facts)
         if mode == "dry":
-            return self._example(tool, arguments), "example"
-        if mode == "eval" and tool.spec.side_effects == "write":
-            return self._fixture(tool, arguments)
-        return await self._called(tool, arguments, call_id), "tool"
+            return self._example(tool, arguments, facts)
+        if mode == "eval" and writes:
+            return self._fixture(tool, arguments, facts)
+        if mode == "shadow":
+            entry = self._journalled(facts)
+            if entry is not None:
+                return await self._answered(entry, facts)
+            if writes:
+                raise _shadow_refusal(tool)
+        facts["source"] = "tool"
+        return await self._called(tool, arguments, facts["callId"])
 
     async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str) -> Any:
         run = self._run
@@ -161,28 +170,32 @@ class ToolDoor:
         await run.sink.commit()
         run.check(None)
 
-    async def _replayed(self, digest: str, n: int) -> Any:
-        run = self._run
-        entry = run.call.journal.find(MAIN_SCOPE, digest, n) if run.call.journal is not None else None
-        if entry is None:
-            run.check(replay_miss("tool", run, digest, n))
-            raise RunOver
+    def _journalled(self, facts: Mapping[str, Any]) -> JournalEntry | None:
+        """The equal call in the journal that the run was given: the same request, the same occurrence of it."""
+        journal = self._run.call.journal
+        return journal.find(MAIN_SCOPE, facts["digest"], facts["n"]) if journal is not None else None
+
+    async def _answered(self, entry: JournalEntry, facts: dict[str, Any]) -> Any:
+        """What the journal says: the result, or the same refusal."""
+        facts["source"] = "journal"
         await asyncio.sleep(0)
         if "error" in entry.response:
             error = entry.response["error"]
             raise _Refusal(error["code"], error["what"], error["text"])
         return entry.response["result"]
 
-    def _example(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _example(self, tool: CompiledTool, arguments: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         result = tool.examples.get(canonical(arguments))
         if result is None:
             raise _Refusal("example-missing", f"a dry run calls no tool, and {tool.component.ref} has no such example")
+        facts["source"] = "example"
         return result
 
-    def _fixture(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Source]:
+    def _fixture(self, tool: CompiledTool, arguments: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         results = self._fixtures.get(tool.name)
         if results:
-            return results.popleft(), "fixture"
+            facts["source"] = "fixture"
+            return results.popleft()
         result = tool.examples.get(canonical(arguments))
         if result is None:
             self._run.check(
@@ -194,7 +207,14 @@ class ToolDoor:
                 )
             )
             raise RunOver
-        return result, "example"
+        facts["source"] = "example"
+        return result
+
+
+def _shadow_refusal(tool: CompiledTool) -> _Refusal:
+    """A writing call that production did not make: it is neither intended nor made, and the model is told so."""
+    fact = f"a shadow run changes nothing: {tool.component.ref} writes, and production made no equal call"
+    return _Refusal("refused", fact, f"Error: {fact}. Go on without its result.")
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

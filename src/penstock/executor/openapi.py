@@ -39,6 +39,25 @@ ORDER_SCHEMA: dict[str, Any] = {
         "mode": {"enum": [*MODES], "default": "live"},
     },
 }
+FEEDBACK_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["rating"],
+    "additionalProperties": False,
+    "properties": {
+        "rating": {
+            "description": "up = 1, down = -1.",
+            "anyOf": [{"enum": ["up", "down"]}, {"type": "number", "minimum": -1, "maximum": 1}],
+        },
+        "comment": {"type": "string", "minLength": 1, "maxLength": 4000, "description": "Stored redacted."},
+        "corrected": {"description": "What the output should have been, at most 64 KiB; stored redacted."},
+    },
+}
+FEEDBACK_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Feedback"}}},
+    }
+}
 RESULT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -61,6 +80,7 @@ RESULT_SCHEMA: dict[str, Any] = {
         },
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
+        "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
         **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
     },
 }
@@ -86,6 +106,7 @@ def describe(app: FastAPI, run_path: str) -> None:
             document["paths"] = {run_path: {"post": _run_operation()}, **document["paths"]}
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= {"Problem": PROBLEM_SCHEMA, "RunOrder": ORDER_SCHEMA, "RunResult": RESULT_SCHEMA}
+            schemas |= {"Feedback": FEEDBACK_SCHEMA}
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -11,12 +11,18 @@ from penstock.errors import NotFound
 from penstock.executor.answer import JsonAnswer
 from penstock.executor.executor import Executor
 from penstock.executor.openapi import PROBLEMS
+from penstock.reporting.content_policy import CLOSED, policy_to_serve
 from penstock.store.catalog import Catalog
 from penstock.store.releases import ReleaseStore
 
-# What a report quotes was written by a model: no browser may take it for a page or run anything in it.
-SAFE = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'; sandbox"}
-MEDIA = {"report.json": "application/json", "report.md": "text/plain; charset=utf-8"}
+# What a report quotes was written by a model: a browser takes no file but report.html for a page, keeps that one in
+# an origin of its own, and runs nothing in it but its own script.
+MEDIA = {
+    "report.html": "text/html; charset=utf-8",
+    "report.json": "application/json",
+    "junit.xml": "application/xml",
+    "note.md": "text/plain; charset=utf-8",
+}
 
 
 def record_routes(executor: Executor) -> APIRouter:
@@ -43,14 +49,23 @@ def record_routes(executor: Executor) -> APIRouter:
         agent: Annotated[str, Path(pattern=NAME_PATTERN)],
         version: Annotated[str, Path(pattern=VERSION_PATTERN)],
         evidence: Annotated[str, Path(pattern=r"^(sha256:)?[0-9a-f]{64}$", description="The evidence's digest.")],
-        file: Annotated[str, Path(description="report.json or report.md")],
+        file: Annotated[str, Path(description="report.html, report.json, junit.xml or note.md")],
     ) -> Response:
         if file not in MEDIA:
             raise NotFound(f"no report file {file!r}", where="reports", now=f"files are: {', '.join(MEDIA)}")
         data = await run_in_threadpool(_read_report, executor.reports, f"{agent}@{version}", evidence, file)
-        return Response(data, media_type=MEDIA[file], headers=SAFE)
+        return Response(data, media_type=MEDIA[file], headers=_headers(file, data))
 
     return router
+
+
+def _headers(file: str, data: bytes) -> dict[str, str]:
+    """What keeps a browser from doing more with the file than showing it."""
+    return {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "content-security-policy": policy_to_serve(data) if file == "report.html" else CLOSED,
+    }
 
 
 def _read_report(store: ReleaseStore, reference: str, evidence: str, file: str) -> bytes:

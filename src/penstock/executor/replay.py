@@ -136,7 +136,7 @@ def _sequence(events: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         kind = str(event["type"])
         if kind in {"tool.finished", "tool.failed"}:
             tools.append(f"{kind} {event['data'].get('tool')}")
-        elif kind.startswith(("llm.", "run.")):
+        elif kind.startswith(("llm.", "run.")) and kind != "llm.retried":  # a replay asks nobody, so nobody twice
             if tools:
                 steps.append(tuple(sorted(tools)))
                 tools = []

@@ -1,12 +1,14 @@
 """Runs as their own tenant may see them: from memory while they are recent, then from the database."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 from penstock.engine.engine import Engine, RunHandle
-from penstock.errors import Conflict, NotFound
+from penstock.errors import Conflict, NotFound, Unavailable
 from penstock.executor.database_link import DatabaseLink
+from penstock.store.feedback import FeedbackStore
 
 Event = dict[str, Any]
 RUNNING = "running"
@@ -23,9 +25,10 @@ class RunReader:
         """The run's result, or what is known while it runs; raises `NotFound`, or `Unavailable` without database."""
         handle = self._recent(run_id, tenant)
         if handle is None:
-            return await asyncio.to_thread(self._stored, run_id, tenant)
+            found = await asyncio.to_thread(self._stored, run_id, tenant)
+            return await self._with_feedback(found)
         if handle.is_done:
-            return (await handle.result()).as_document()
+            return await self._with_feedback((await handle.result()).as_document())
         call = handle.call
         return {
             "runId": run_id,
@@ -63,6 +66,13 @@ class RunReader:
         if handle is not None and handle.call.tenant != tenant:
             raise _unknown(run_id)
         return handle
+
+    async def _with_feedback(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The run with what users said of it, if anybody did and the database can be asked."""
+        with contextlib.suppress(Unavailable):  # a recent run is shown without it
+            said = await asyncio.to_thread(lambda: FeedbackStore(self._link.database).of_run(run["runId"]))
+            return {**run, "feedback": said} if said else run
+        return run
 
     def _stored(self, run_id: str, tenant: str | None) -> dict[str, Any]:
         runs = self._link.runs

@@ -10,14 +10,17 @@ from starlette.types import Receive, Scope, Send
 
 from penstock.errors import WrongUse
 from penstock.executor.answer import JsonAnswer
+from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
-from penstock.executor.openapi import PROBLEMS
+from penstock.executor.feedback import keep_feedback, read_feedback
+from penstock.executor.openapi import FEEDBACK_BODY, PROBLEMS
 from penstock.executor.order import read_identity
 from penstock.executor.run_reader import Event
 from penstock.executor.session_reader import session_document
 from penstock.executor.sse import EventStream
 
 Tenant = Annotated[str | None, Header(alias="X-Penstock-Tenant", description="Whose run or session it is.")]
+User = Annotated[str | None, Header(alias="X-Penstock-User", description="Who says it: the newest word counts.")]
 
 
 def run_routes(executor: Executor) -> APIRouter:
@@ -43,11 +46,30 @@ def run_routes(executor: Executor) -> APIRouter:
         await executor.runs.cancel(run_id, _tenant(request))
         return JsonAnswer({"runId": run_id, "cancel": "requested"}, 202)
 
+    @router.post(
+        "/runs/{run_id}/feedback", tags=["runs"], summary="A user's word on a live run", openapi_extra=FEEDBACK_BODY
+    )
+    async def feedback(request: Request, run_id: str, tenant: Tenant = None, user: User = None) -> Response:
+        with executor.in_flight():
+            return await _feedback(executor, request, run_id)
+
     @router.get("/sessions/{session_id}", tags=["sessions"], summary="A session's history, agent by agent")
     async def session(request: Request, session_id: str, tenant: Tenant = None) -> Response:
         return JsonAnswer(await run_in_threadpool(session_document, executor.database, session_id, _tenant(request)))
 
     return router
+
+
+async def _feedback(executor: Executor, request: Request, run_id: str) -> Response:
+    headers = request.scope["headers"]
+    identity = read_identity(headers)
+    try:
+        order = read_feedback(await read_body(request.receive, headers))
+    except ClientGone:
+        return Response(status_code=400)  # nobody is there to read it
+    run = await executor.runs.document(run_id, identity.tenant)
+    database = executor.database.database
+    return JsonAnswer(await run_in_threadpool(keep_feedback, database, run, order, identity.user))
 
 
 class _Events(Response):

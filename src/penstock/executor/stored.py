@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from penstock.settings import Settings
-from penstock.store.database import open_database
+from penstock.store.database import Database, open_database
 from penstock.store.runs import RunStore
 from penstock.store.spool_drain import SpoolDrain
 
@@ -12,9 +12,16 @@ from penstock.store.spool_drain import SpoolDrain
 @contextlib.contextmanager
 def open_runs(settings: Settings) -> Iterator[RunStore]:
     """The stored runs; raises `Unavailable` when the database fails."""
+    with open_stored(settings) as database:
+        yield RunStore(database)
+
+
+@contextlib.contextmanager
+def open_stored(settings: Settings) -> Iterator[Database]:
+    """The database itself; raises `Unavailable` when it fails."""
     database = open_database(settings.database)
     try:
         SpoolDrain(settings.spool, database, threaded=False).drain_once()
-        yield RunStore(database)
+        yield database
     finally:
         database.close()

@@ -1,8 +1,8 @@
 """Gate `canary-runs`: enough live runs of the canary, and none of the agent's promises broken by them."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
@@ -11,9 +11,48 @@ from penstock.contracts.routing_table import CanaryEntry
 from penstock.errors import Unavailable
 from penstock.gates.context import GateContext, LiveRun
 from penstock.gates.gate import Finding, gate
+from penstock.gates.live_figures import (
+    JudgeFigures,
+    RatedRuns,
+    judge_figures,
+    judged,
+    mean_cost_usd,
+    percentile_ms,
+    share_up,
+)
 
-# A run that its caller cancelled, or that never started (limit, policy, invalid input), says nothing of the release.
-NEUTRAL = frozenset({"cancelled", "rejected"})
+LEAST_COVERAGE = 0.99
+"""Of the runs that were chosen for a judge: what is left out may be what it could not judge."""
+
+Share = Annotated[float | None, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of judges and users; None = not asked."""
+
+    judge_score: float | None
+    scores: int
+    feedback: float | None
+    ratings: int
+
+    def limits(self) -> dict[str, Any]:
+        """Those that are asked, as a JSON object."""
+        found: dict[str, Any] = {}
+        if self.judge_score is not None:
+            found |= {"minJudgeScore": self.judge_score, "minScores": self.scores}
+        if self.feedback is not None:
+            found |= {"minFeedback": self.feedback, "minRatings": self.ratings}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What judges and users said against the release, and what they have not said yet."""
+
+    broken: list[str]
+    lacking: list[str]
 
 
 def _canary(context: GateContext) -> CanaryEntry | None:
@@ -27,31 +66,48 @@ def _window(context: GateContext) -> Mapping[str, Any]:
     return {"window": {"stage": "canary", "since": canary.since if canary is not None else None}}
 
 
-@gate("canary-runs", revision=1, reads=_window, reuse=frozenset({"passed"}))
-def canary_runs(context: GateContext, *, min_runs: Annotated[int, Field(ge=1, le=1_000_000)] = 30) -> Finding:
+@gate("canary-runs", revision=2, reads=_window, reuse=frozenset({"passed"}))
+def canary_runs(
+    context: GateContext,
+    *,
+    min_runs: Count = 30,
+    min_judge_score: Share = None,
+    min_scores: Count = 20,
+    min_feedback: Share = None,
+    min_ratings: Count = 20,
+) -> Finding:
     """Judges the stored live runs of stage canary since the canary began, once there are `min_runs` of them.
 
     A draft has none: skipped. Fewer: inconclusive. Enough: failed when the share of runs that finished is below
     slo.successRate, the 95th percentile of their duration (nearest rank) above slo.p95Ms, or their mean cost above
     slo.costPerRunUsd, as far as the agent declares them. Cancelled and rejected runs are neutral: neither counted nor
-    judged.
+    judged. `min_judge_score` asks for a mean of each of the suite's online scorers, `min_feedback` for a share of
+    users' words that are up (None = not asked): failed below, inconclusive with fewer than `min_scores` and
+    `min_ratings`, or while more than 1 % of the runs that were chosen for a judge have no score.
     """
     if context.origin == "draft":
         return Finding("skipped", "a draft has no live runs")
+    asked = _Asked(min_judge_score, min_scores, min_feedback, min_ratings)
+    limit = {**_limits(context), **asked.limits()}
     canary = _canary(context)
     if canary is None:
-        return Finding(
-            "inconclusive", f"0 of {min_runs} live runs: this release is not the canary", {"runs": 0}, _limits(context)
-        )
+        return Finding("inconclusive", f"0 of {min_runs} live runs: this release is not the canary", {"runs": 0}, limit)
     if context.runs is None:
         raise Unavailable("live runs cannot be counted without the database", now="give PENSTOCK_DATABASE_URL")
     runs = context.runs.live_runs(context.agent, context.release.digest, "canary", canary.since)
-    judged = [run for run in runs if run.status not in NEUTRAL]
-    measured: dict[str, Any] = {"runs": len(judged), "neutral": len(runs) - len(judged), "since": canary.since}
-    limit = {"minRuns": min_runs, **_limits(context)}
-    if len(judged) < min_runs:
-        return Finding("inconclusive", f"{len(judged)} of {min_runs} live runs since {canary.since}", measured, limit)
-    return _judge(context.release.agent.spec.slo, judged, measured, limit)
+    counted = judged(runs)
+    measured: dict[str, Any] = {"runs": len(counted), "neutral": len(runs) - len(counted), "since": canary.since}
+    limit = {"minRuns": min_runs, **limit}
+    if len(counted) < min_runs:
+        return Finding("inconclusive", f"{len(counted)} of {min_runs} live runs since {canary.since}", measured, limit)
+    broken = _broken_slo(context.release.agent.spec.slo, counted, measured)
+    said = _said(context, canary, asked, measured)
+    if broken or said.broken:
+        return Finding("failed", "; ".join([*broken, *said.broken]), measured, limit)
+    if said.lacking:
+        return Finding("inconclusive", "; ".join(said.lacking), measured, limit)
+    finished = sum(run.status == "finished" for run in counted)
+    return Finding("passed", f"{finished} of {len(counted)} live runs finished, within the SLO", measured, limit)
 
 
 def _limits(context: GateContext) -> dict[str, Any]:
@@ -60,37 +116,50 @@ def _limits(context: GateContext) -> dict[str, Any]:
     return {name: value for name, value in declared.items() if value is not None}
 
 
-def _judge(slo: Slo, runs: Sequence[LiveRun], measured: dict[str, Any], limit: dict[str, Any]) -> Finding:
+def _broken_slo(slo: Slo, runs: Sequence[LiveRun], measured: dict[str, Any]) -> list[str]:
     finished = sum(run.status == "finished" for run in runs)
     measured["successRate"] = finished / len(runs)
     broken = []
     if measured["successRate"] < slo.success_rate:
         broken.append(f"{finished} of {len(runs)} runs finished, less than {slo.success_rate:.2%}")
     if slo.p95_ms is not None:
-        measured["p95Ms"] = _p95(runs)
+        measured["p95Ms"] = percentile_ms(runs, 0.95)
         if measured["p95Ms"] > slo.p95_ms:
             broken.append(f"p95 is {measured['p95Ms']:.0f} ms, more than {slo.p95_ms}")
     if slo.cost_per_run_usd is not None:
-        measured["costPerRunUsd"] = _mean_cost(runs)
+        measured["costPerRunUsd"] = mean_cost_usd(runs)
         if measured["costPerRunUsd"] > slo.cost_per_run_usd:
             broken.append(f"a run costs {measured['costPerRunUsd']:.4g} USD, more than {slo.cost_per_run_usd:.4g}")
-    if broken:
-        return Finding("failed", "; ".join(broken), measured, limit)
-    return Finding("passed", f"{finished} of {len(runs)} live runs finished, within the SLO", measured, limit)
+    return broken
 
 
-def _p95(runs: Sequence[LiveRun]) -> float:
-    durations = sorted(run.duration_ms for run in runs if run.duration_ms is not None)
-    if len(durations) < len(runs):
-        raise Unavailable(f"{len(runs) - len(durations)} of {len(runs)} live runs have no duration")
-    return durations[math.ceil(0.95 * len(durations)) - 1]
+def _said(context: GateContext, canary: CanaryEntry, asked: _Asked, measured: dict[str, Any]) -> _Said:
+    said = _Said([], [])
+    rated = cast(RatedRuns, context.runs)
+    of = (context.agent, context.release.digest, "canary", canary.since)
+    if asked.judge_score is not None:
+        figures = judge_figures(rated.live_scores(*of))
+        measured["judges"] = [{"scorer": one.scorer, "n": len(one.values), "mean": one.mean} for one in figures]
+        if not figures:
+            said.lacking.append(f"0 of {asked.scores} judge's scores: does the eval suite say `online`?")
+        for one in figures:
+            _judge_says(one, asked.judge_score, asked.scores, said)
+    if asked.feedback is not None:
+        ratings = rated.live_ratings(*of)
+        share = share_up(ratings)
+        measured["feedback"] = {"n": len(ratings), "up": share}
+        if share is None or len(ratings) < asked.ratings:
+            said.lacking.append(f"{len(ratings)} of {asked.ratings} users' words")
+        elif share < asked.feedback:
+            said.broken.append(f"{share:.0%} of {len(ratings)} users' words are up, less than {asked.feedback:.0%}")
+    return said
 
 
-def _mean_cost(runs: Sequence[LiveRun]) -> float:
-    costs = [run.cost_usd for run in runs if run.cost_usd is not None]
-    if len(costs) < len(runs):
-        raise Unavailable(
-            f"the cost of {len(runs) - len(costs)} of {len(runs)} live runs is not known",
-            now="give the model a price: slo.costPerRunUsd cannot be judged without one",
-        )
-    return math.fsum(costs) / len(costs)
+def _judge_says(one: JudgeFigures, least: float, scores: int, said: _Said) -> None:
+    in_all = len(one.values) + one.missing
+    if one.mean is None or len(one.values) < scores:
+        said.lacking.append(f"{one.scorer}: {len(one.values)} of {scores} scores")
+    elif one.mean < least:
+        said.broken.append(f"{one.scorer}: the mean of {len(one.values)} scores is {one.mean:.3f}, less than {least:g}")
+    elif len(one.values) < LEAST_COVERAGE * in_all:
+        said.lacking.append(f"{one.scorer}: {one.missing} of {in_all} chosen runs have no score")

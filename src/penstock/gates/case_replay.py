@@ -6,16 +6,15 @@ from penstock.contracts.canonical import canonical
 from penstock.contracts.release import Release
 from penstock.contracts.suite import ContractCase
 from penstock.engine.router import RuntimeRouter
-from penstock.errors import PenstockError
+from penstock.engine.runtimes import own_runtime
+from penstock.gates.baseline import resolved_baseline
 from penstock.gates.case_report import CaseReport, Recorded
 from penstock.gates.context import GateContext
 from penstock.gates.event_pattern import first_mismatch
 from penstock.gates.output_expectation import output_faults
 from penstock.gates.recordings import read_recording
 from penstock.gates.replay import Replayed, Replayer, within
-from penstock.gates.runtimes import own_runtime
 from penstock.gates.sequence import sequence_difference
-from penstock.registry.resolve import resolve
 
 
 def replay_cases(
@@ -98,13 +97,7 @@ class _Before:
     def of(cls, context: GateContext, router: RuntimeRouter, baseline: Release | None) -> "_Before | None":
         if baseline is None:
             return None
-        resolved = resolve(context.registry, baseline.name, baseline.version, allow_retired=True)
-        if resolved.release.digest != baseline.digest:
-            raise PenstockError(
-                f"prod serves {baseline.digest} as {baseline.name}@{baseline.version}, and here it is another release",
-                where=context.registry.source.label,
-                now="rebase onto the base branch, or `agentctl reconcile`",
-            )
+        resolved = resolved_baseline(context, baseline)
         replayer = Replayer(router, baseline, resolved.blobs[baseline.prompt.body])
         return cls(context, baseline, replayer, own_runtime(baseline, context.settings.default_runtime))
 

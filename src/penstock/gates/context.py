@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a pipeline is checked without reading Git
     from penstock.registry.git import Repository
     from penstock.registry.load import Registry
     from penstock.registry.resolve import Resolved
+    from penstock.scoring.progress import Progress as MeasuringProgress
 
 STAGES: tuple[Stage, ...] = ("dev", "canary", "prod")
 
@@ -85,7 +86,7 @@ class GateContext:
     `commit` brought the version and `base` is what it was merged onto (of a draft: HEAD, and the base branch's tip);
     None in a working tree that has no base. `authors` are the e-mail addresses behind `commit`. `baseline` is what prod
     serves now, `routes` the agent's entry of the table in force. `records` and `runs` are None where results are
-    neither stored nor found (drafts).
+    neither stored nor found (drafts). `watch` hears how far the runs of an evaluation are.
     """
 
     settings: Settings
@@ -101,6 +102,7 @@ class GateContext:
     records: ResultRecords | None = None
     runs: LiveRuns | None = None
     progress: Progress | None = None
+    watch: "MeasuringProgress | None" = None
 
     @property
     def release(self) -> Release:

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from penstock.contracts.release import Release
 from penstock.contracts.suite import ContractSuite
+from penstock.engine.runtimes import usable_runtimes
 from penstock.gates.case_report import CaseReport, Recorded
 from penstock.gates.context import GateContext
 from penstock.gates.faults import suite_faults, suite_path
 from penstock.gates.gate import Finding, gate
 from penstock.gates.recordings import read_recording, suite_digest
-from penstock.gates.runtimes import usable_runtimes
 
 
 def _reads(context: GateContext) -> Mapping[str, Any]:

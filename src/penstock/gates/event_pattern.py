@@ -1,34 +1,17 @@
 """Event patterns of contract suites: types in order, `type` or `type:name`, `*` = any events between."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 from penstock.contracts.event import EventType
+from penstock.engine.sequence import Step
 
 ANY = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One event as a suite sees it: its type, the tool's or model's name, and what was asked and answered."""
-
-    type: str
-    name: str = ""
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.type}:{self.name}" if self.name else self.type
-
-    def fits(self, pattern: str) -> bool:
-        """Whether one item of a pattern means this event."""
-        kind, _, name = pattern.partition(":")
-        return kind == self.type and name in ("", self.name)
-
-
 def pattern_faults(pattern: Sequence[str]) -> list[str]:
     """What no event can ever meet: a sentence for each item whose type does not exist."""
-    known = set(get_args(EventType)) - {"token.delta"}
+    known = set(get_args(EventType)) - {"token.delta", "llm.retried"}
     return [
         f"{item!r} names no event type; known: {', '.join(sorted(known))} and {ANY}"
         for item in pattern

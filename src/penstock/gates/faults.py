@@ -1,4 +1,4 @@
-"""What is wrong with pipelines and contract suites beyond their shape, as gates read them: file, line and column."""
+"""What is wrong with pipelines and suites beyond their shape, as gates read them: file, line and column."""
 
 from collections.abc import Iterator
 
@@ -16,10 +16,14 @@ Wrong = tuple[Path, str]
 
 
 def gate_faults(registry: Registry) -> list[Fault]:
-    """Every fault of the pipeline's gates and of all contract suites, sorted; for `validate`."""
+    """Every fault of the pipeline's gates, of all contract suites and of the scorers of eval suites; for `validate`."""
+    from penstock.scoring.suite_faults import suite_faults as eval_suite_faults
+
     faults = pipeline_gate_faults(registry)
     for agent in registry.suites:
         faults += suite_faults(registry, agent)
+    if registry.evals:
+        faults += eval_suite_faults(registry)
     return sorted(faults)
 
 

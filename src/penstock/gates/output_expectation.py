@@ -4,53 +4,25 @@ Suites are written by many teams and judged in the driver, so nothing in them ma
 regular expressions (no look-around, no back-references), paths are bounded, and so is what they may select.
 """
 
-import functools
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
-import jsonschema_rs
-from jsonpath import JSONPathEnvironment, JSONPathError
-from jsonpath.path import JSONPath
-
 from penstock.contracts.canonical import canonical
+from penstock.contracts.json_path import TooManySelected, path_fault, selected_values
+from penstock.contracts.pattern import is_found, pattern_fault
 from penstock.contracts.suite import OutputExpectation
 
-PATH_LENGTH = 500
-DESCENTS = 2
-SELECTED = 10_000
-PATTERN_LENGTH = 1_000
-TEXT_LENGTH = 100_000
 SHOWN = 200
-
-
-@functools.cache
-def _paths() -> JSONPathEnvironment:
-    environment = JSONPathEnvironment(strict=True)
-    for backtracking in ("match", "search"):
-        environment.function_extensions.pop(backtracking, None)
-    return environment
-
-
-@functools.lru_cache(maxsize=1_000)
-def _pattern(text: str) -> jsonschema_rs.Validator:
-    schema = {"type": "string", "pattern": text}
-    return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions(size_limit=1_000_000))
 
 
 def expectation_faults(expected: OutputExpectation) -> list[str]:
     """What is wrong with the expectation itself, whatever the output: one sentence each."""
-    faults = []
-    try:
-        _compiled(expected.path)
-    except JSONPathError as error:
-        faults.append(f"path {expected.path!r} is no JSON path: {str(error).splitlines()[0]}")
+    faults = [fault for fault in [path_fault(expected.path)] if fault is not None]
     written = expected.model_fields_set & {"equals", "matches", "min_items", "max_items"}
     if not written:
         faults.append(f"{expected.path}: nothing is expected; write equals, matches, minItems or maxItems")
-    if expected.matches is not None:
-        faults += _pattern_faults(expected.matches)
-    return faults
+    broken = pattern_fault(expected.matches) if expected.matches is not None else None
+    return faults if broken is None else [*faults, broken]
 
 
 def output_faults(expected: Sequence[OutputExpectation], output: Any) -> list[str]:
@@ -58,28 +30,11 @@ def output_faults(expected: Sequence[OutputExpectation], output: Any) -> list[st
     return [fault for one in expected for fault in _unmet(one, output)]
 
 
-def _compiled(path: str) -> JSONPath:
-    if len(path) > PATH_LENGTH or path.count("..") > DESCENTS:
-        raise JSONPathError(f"longer than {PATH_LENGTH} characters or more than {DESCENTS} descents (..)")
-    compiled = _paths().compile(path)
-    assert isinstance(compiled, JSONPath)
-    return compiled
-
-
-def _pattern_faults(pattern: str) -> list[str]:
-    if len(pattern) > PATTERN_LENGTH:
-        return [f"a pattern is longer than {PATTERN_LENGTH} characters"]
-    try:
-        _pattern(pattern)
-    except jsonschema_rs.ValidationError:
-        return [f"pattern {pattern!r} is no linear-time regular expression (no look-around, no back-references)"]
-    return []
-
-
 def _unmet(expected: OutputExpectation, output: Any) -> list[str]:
-    selected = [match.obj for match in islice(_compiled(expected.path).finditer(output), SELECTED + 1)]
-    if len(selected) > SELECTED:
-        return [f"{expected.path} selects more than {SELECTED} values"]
+    try:
+        selected = selected_values(expected.path, output)
+    except TooManySelected as error:
+        return [str(error)]
     return [*_count_faults(expected, len(selected)), *_value_faults(expected, selected)]
 
 
@@ -104,7 +59,7 @@ def _value_faults(expected: OutputExpectation, selected: Sequence[Any]) -> list[
 
 
 def _contains(pattern: str, value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= TEXT_LENGTH and _pattern(pattern).is_valid(value)
+    return isinstance(value, str) and is_found(pattern, value)
 
 
 def _short(value: Any) -> str:

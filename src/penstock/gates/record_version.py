@@ -3,10 +3,10 @@
 from collections.abc import Collection
 
 from penstock.engine.assembly import assemble
+from penstock.engine.runtimes import own_runtime
 from penstock.engine.sink import NoSink
 from penstock.errors import NotFound
 from penstock.gates.recording import cases_to_record, record_cases, write_recordings
-from penstock.gates.runtimes import own_runtime
 from penstock.registry.load import load_registry
 from penstock.registry.resolve import resolve
 from penstock.registry.source import TreeSource

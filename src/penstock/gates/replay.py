@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -13,10 +12,10 @@ from penstock.engine.engine import Engine
 from penstock.engine.journal import Journal
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
+from penstock.engine.sequence import Step, sequence_of
 from penstock.engine.sink import NoSink
 from penstock.errors import PenstockError, Unavailable
-from penstock.gates.event_pattern import Step
-from penstock.gates.sequence import sequence_of
+from penstock.gates.own_loop import on_own_loop
 from penstock.pal import ModelAnswer, ModelCall, ToolInvocation
 
 T = TypeVar("T")
@@ -96,16 +95,6 @@ def within(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
             return await work
 
     try:
-        return _on_a_loop(bounded())
+        return on_own_loop(bounded())
     except TimeoutError:
         raise Unavailable(f"the replays did not end within {timeout_s:g} s", now="raise timeoutS, or split") from None
-
-
-def _on_a_loop(work: Coroutine[Any, Any, T]) -> T:
-    """A caller that is on a loop itself is blocked meanwhile, as by any gate; the replays get a thread with theirs."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1, thread_name_prefix="replay") as threads:
-        return threads.submit(asyncio.run, work).result()

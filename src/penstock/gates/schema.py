@@ -5,8 +5,7 @@ from typing import Any
 
 from penstock.errors import Fault
 from penstock.gates.context import GateContext
-from penstock.gates.draft import version_files
-from penstock.gates.faults import pipeline_gate_faults, suite_faults, suite_path
+from penstock.gates.faults import pipeline_gate_faults, suite_faults
 from penstock.gates.gate import Finding, gate
 from penstock.governance.ownership import ownership_faults, stage_edit_faults
 from penstock.governance.secrets_scan import secret_faults
@@ -22,13 +21,14 @@ def _reads(context: GateContext) -> Mapping[str, Any]:
     return {"commit": context.commit, "base": context.base, "authors": sorted(context.authors)}
 
 
-@gate("schema", revision=1, reads=_reads)
+@gate("schema", revision=2, reads=_reads)
 def schema(context: GateContext) -> Finding:
     """Fails with every fault of the release's closure, of the files beside it, and of what its change touches.
 
     The faults are the registry's (schema, references, variables, suites), gates and parameters of the pipeline,
-    changed or removed files of released versions, authors outside the owning team, hand edits of stages/, and literal
-    secrets. Without a base there is no change to judge: then the files are judged as they stand.
+    changed or removed files of released versions, authors outside the owning team, hand edits of stages/, new versions
+    of tools that break agents without saying so, and literal secrets. Without a base there is no change to judge: then
+    the files are judged as they stand.
     """
     source, change = _change(context)
     scope = set(files_of(context.registry, context.agent, context.version))
@@ -43,17 +43,19 @@ def schema(context: GateContext) -> Finding:
         faults |= set(immutability_faults(context.repository, change))
         faults |= set(ownership_faults(context.repository, source, change, bot))
         faults |= set(stage_edit_faults(context.repository, change, bot))
+        # `validate` asks for this gate's parameters alone.
+        from penstock.registry.tool_compatibility import compatibility_faults, tool_changes
+
+        faults |= set(compatibility_faults(context.registry, tool_changes(context.registry, change.added)))
     return _finding(sorted(faults), len(scope), change)
 
 
 def files_of(registry: Registry, agent: str, version: str) -> list[str]:
-    """What a version rests on besides its closure: its suite, recordings, evaluation, datasets, runtimes, pipeline."""
-    files = {*version_files(registry, agent, version), suite_path(agent), TEAMS, PIPELINE}
-    files |= {f"{STAGES_FOLDER}{agent}.yaml", f"evals/{agent}.yaml"}
-    files |= {entry.path for entry in registry.recordings.get((agent, version), [])}
-    evaluation = registry.evals.get(agent)
-    for dataset in evaluation.spec.datasets if evaluation is not None else ():
-        files |= {f"datasets/{dataset}/dataset.yaml", f"datasets/{dataset}/cases.jsonl"}
+    """What a version rests on, as `impact` knows it, and what says who may change and run it."""
+    from penstock.registry.impact import dependencies, rests_on
+
+    files = rests_on(dependencies(registry), f"agents/{agent}@{version}")
+    files |= {TEAMS, PIPELINE, f"{STAGES_FOLDER}{agent}.yaml"}
     entries = registry.source.entries()
     return sorted(
         {path for path in files if path in entries} | {path for path in entries if path.startswith("runtimes/")}

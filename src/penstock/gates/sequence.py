@@ -1,86 +1,11 @@
-"""The sequence of a run's events as suites see it: what happened, without the order that is chance."""
+"""The difference of two runs' sequences, for people (`penstock.engine.sequence` makes the sequences)."""
 
-from collections.abc import Iterable, Mapping
 from difflib import unified_diff
-from typing import Any
 
-from penstock.gates.event_pattern import Step
-
-Event = Mapping[str, Any]
-
-_TOOL_EVENTS = ("tool.started", "tool.finished", "tool.failed")
-_DENIED = "policy.decided"
-
-
-def sequence_of(events: Iterable[Event]) -> list[Step]:
-    """The steps of a run. What runtimes may do in any order comes out in one order.
-
-    The tool calls between two model calls were in flight together: they are put in the order in which the model asked
-    for them, each call's events in a row. Token deltas are no facts, and an allowed decision says nothing that the
-    call itself does not say; a denied one stays.
-    """
-    steps: list[Step] = []
-    turn: list[Event] = []
-    for event in events:
-        if event["type"] == "token.delta" or _is_allowed(event):
-            continue
-        if event["type"] in _TOOL_EVENTS or _is_tool_denial(event):
-            turn.append(event)
-            continue
-        steps += _settled(turn)
-        turn = []
-        steps.append(_step(event))
-    return steps + _settled(turn)
+from penstock.engine.sequence import Step
 
 
 def sequence_difference(before: list[Step], after: list[Step], names: tuple[str, str]) -> list[str]:
     """A unified diff of two sequences, by type and name; empty when they are equal."""
     old, new = ([str(step) for step in steps] for steps in (before, after))
     return list(unified_diff(old, new, *names, lineterm="", n=2))
-
-
-def _is_allowed(event: Event) -> bool:
-    return event["type"] == _DENIED and bool(event["data"].get("allowed"))
-
-
-def _is_tool_denial(event: Event) -> bool:
-    return event["type"] == _DENIED and str(event["data"].get("resource", "")).startswith("tools/")
-
-
-def _settled(turn: list[Event]) -> list[Step]:
-    """The tool events of one turn call by call; a denial goes with the event of its tool that follows it."""
-    calls: dict[str, list[Event]] = {}
-    waiting: list[Event] = []
-    for event in turn:
-        if event["type"] == _DENIED:
-            waiting.append(event)
-            continue
-        call_id = str(event["data"].get("callId", ""))
-        denials = [denial for denial in waiting if _name(denial) == _name(event)]
-        waiting = [denial for denial in waiting if denial not in denials]
-        calls.setdefault(call_id, []).extend([*denials, event])
-    ordered = [event for call_id in sorted(calls, key=_asked) for event in calls[call_id]]
-    return [_step(event) for event in [*ordered, *waiting]]
-
-
-def _asked(call_id: str) -> tuple[str, tuple[int, ...]]:
-    """Call ids end in _<n>_<i>: the i-th request of that answer; numbers are compared as numbers."""
-    stem, *numbers = call_id.rsplit("_", 2)
-    return stem, tuple(int(number) if number.isdecimal() else 0 for number in numbers)
-
-
-def _step(event: Event) -> Step:
-    data = event["data"]
-    detail = [data.get(key) for key in ("digest", "n", "code", "resultDigest", "callId") if data.get(key) is not None]
-    error = data.get("error")
-    if isinstance(error, Mapping):
-        detail.append(error.get("code"))
-    return Step(str(event["type"]), _name(event), " ".join(map(str, detail)))
-
-
-def _name(event: Event) -> str:
-    data = event["data"]
-    if event["type"] == _DENIED:
-        return str(data.get("resource", "")).partition("/")[2]
-    kind = str(event["type"]).partition(".")[0]
-    return str(data.get({"llm": "model", "tool": "tool"}.get(kind, ""), ""))

@@ -1,6 +1,6 @@
 """Who may change what: every file has an owning team, named in teams.yaml as the base branch has it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
@@ -36,7 +36,8 @@ def ownership_faults(repository: Repository, source: Source, change: Change, bot
     """Files changed by people outside the owning team. Without teams.yaml at base's tip there is no owner to ask.
 
     Authors are those of the change's commits, by e-mail; a working tree's own changes are the clone's user's. The
-    bot's commits are judged by their trailers, elsewhere.
+    bot's commits are judged by their trailers, elsewhere. A scorer belongs to all teams whose suites use it: each of
+    them may change it.
     """
     teams = read_teams(repository, change.tip)
     if teams is None:
@@ -44,14 +45,13 @@ def ownership_faults(repository: Repository, source: Source, change: Change, bot
     owners = _Owners(repository, source, change, teams)
     faults = []
     for path, authors in authors_by_file(repository, source, change).items():
-        owner = owners.of(path)
-        if owner is None or path.startswith(STAGES_FOLDER):
+        owning = owners.of(path)
+        if not owning or path.startswith(STAGES_FOLDER):
             continue
-        team = teams.teams.get(owner)
-        people = {mail.lower() for mail in (*team.members, *team.approvers)} if team else set()
-        for author in sorted(authors - people - {bot_email.lower()}):
-            what = f"belongs to {owner}, and {author} is not of that team"
-            faults.append(Fault(path, 0, 0, "", what, f"ask {owner} to make the change"))
+        who = " and ".join(sorted(owning))
+        for author in sorted(authors - _people(teams, owning) - {bot_email.lower()}):
+            what = f"belongs to {who}, and {author} is not of {'that team' if len(owning) == 1 else 'these teams'}"
+            faults.append(Fault(path, 0, 0, "", what, f"ask {who} to make the change"))
     return sorted(faults)
 
 
@@ -97,29 +97,45 @@ def stage_edit_faults(repository: Repository, change: Change, bot_email: str) ->
 
 
 class _Owners:
-    """The owning team of each file; of a name that base knows, the owner that it has there."""
+    """The owning teams of each file; of a name that base knows, the owner that it has there."""
 
     def __init__(self, repository: Repository, source: Source, change: Change, teams: Teams) -> None:
         self._repository = repository
         self._source = source
         self._change = change
         self._platform = teams.platform_team
-        self._known: dict[tuple[str, str], str | None] = {}
+        self._known: dict[tuple[str, str], frozenset[str]] = {}
 
-    def of(self, path: str) -> str | None:
-        """The team, None where anyone may change the file."""
+    def of(self, path: str) -> frozenset[str]:
+        """The teams; none where anyone may change the file."""
         if path.startswith(PLATFORM_FOLDERS):
-            return self._platform
+            return _teams(self._platform)
         try:
             place = place_of(path)
         except Misplaced:
-            return None
+            return frozenset()
+        if place.role == "scorer":
+            return frozenset().union(*(self._holders("agents", name) for name in self._users(place.name)))
         holder = _holder(place)
-        if holder is None:
-            return None
-        if holder not in self._known:
-            self._known[holder] = self._at_tip(*holder) or self._in_change(*holder)
-        return self._known[holder]
+        return self._holders(*holder) if holder is not None else frozenset()
+
+    def _holders(self, folder: str, name: str) -> frozenset[str]:
+        key = (folder, name)
+        if key not in self._known:
+            self._known[key] = _teams(self._at_tip(folder, name) or self._in_change(folder, name))
+        return self._known[key]
+
+    def _users(self, scorer: str) -> list[str]:
+        """The agents whose eval suites use an own scorer at base's tip; where there are none, as the change has it."""
+        tip = self._change.tip
+        names = [name for name in self._repository.names(tip, "evals") if name.endswith(".yaml")]
+        files = {name: self._repository.read(tip, f"evals/{name}") for name in names}
+        users = [name.removesuffix(".yaml") for name, data in files.items() if data and _names_scorer(data, scorer)]
+        if users:
+            return users
+        suites = [path for path in self._source.entries() if path.startswith("evals/") and path.endswith(".yaml")]
+        found = [path for path in suites if _names_scorer(self._source.read(path), scorer)]
+        return [path.removeprefix("evals/").removesuffix(".yaml") for path in found]
 
     def _at_tip(self, folder: str, name: str) -> str | None:
         tip = self._change.tip
@@ -141,6 +157,30 @@ class _Owners:
             if owner is not None:
                 return owner
         return None
+
+
+def _people(teams: Teams, owning: Iterable[str]) -> set[str]:
+    """The e-mail addresses, in lower case, of everyone in these teams."""
+    found = [teams.teams[name] for name in owning if name in teams.teams]
+    return {mail.lower() for team in found for mail in (*team.members, *team.approvers)}
+
+
+def _teams(name: str | None) -> frozenset[str]:
+    return frozenset() if name is None else frozenset({name})
+
+
+def _names_scorer(data: bytes, scorer: str) -> bool:
+    """Whether an eval suite, well formed or not, names an own scorer."""
+    own = f"own/{scorer}"
+    return own.encode() in data and own in _values(parse(data.decode("utf-8", "replace"))[0])
+
+
+def _values(value: object) -> Iterator[object]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _values(inner)
+    else:
+        yield value
 
 
 def _holder(place: Place) -> tuple[str, str] | None:

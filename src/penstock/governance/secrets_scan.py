@@ -79,10 +79,19 @@ def text_faults(path: str, data: bytes) -> list[Fault]:
         return []
     faults = []
     for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
-        found = {(kind, column + at) for at, part in _parts(line) for kind, column in _found(part)}
-        for kind, column in sorted(found):
+        for kind, column in sorted({(kind, start + 1) for kind, start, _ in found_secrets(line)}):
             faults.append(Fault(path, number, column, "", f"holds a literal secret ({kind})", NOW))
     return faults
+
+
+def found_secrets(line: str) -> Iterator[tuple[str, int, int]]:
+    """(kind, start, end) of each literal secret in one line of text, counted from 0; some more than once.
+
+    The end of a secret that is longer than 300 characters may be found too early.
+    """
+    for at, part in _parts(line):
+        for kind, start, end in _found(part):
+            yield kind, at + start, at + end
 
 
 def _parts(line: str) -> Iterator[tuple[int, str]]:
@@ -91,19 +100,19 @@ def _parts(line: str) -> Iterator[tuple[int, str]]:
         yield start, line[start : start + _PART]
 
 
-def _found(line: str) -> Iterator[tuple[str, int]]:
-    """(kind, column) of each secret in a line."""
-    if _LIKELY.search(line.encode()):
+def _found(line: str) -> Iterator[tuple[str, int, int]]:
+    if _LIKELY.search(line.encode("utf-8", "surrogatepass")):
         for detector in _detectors():
             for secret in detector.analyze_string(line):
-                yield str(detector.secret_type), line.find(secret) + 1
+                for match in re.finditer(re.escape(secret), line) if secret else ():
+                    yield str(detector.secret_type), match.start(), match.end()
         for kind, pattern in _OWN:
             for match in pattern.finditer(line):
                 if _is_mixed(match[0]):
-                    yield kind, match.start() + 1
+                    yield kind, match.start(), match.end()
     for match in _NAMED.finditer(line):
         if _is_mixed(match["value"]) and _entropy(match["value"]) >= _LEAST_ENTROPY:
-            yield "a credential's value", match.start("value") + 1
+            yield "a credential's value", match.start("value"), match.end("value")
 
 
 def _is_mixed(value: str) -> bool:

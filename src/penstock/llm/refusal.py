@@ -5,6 +5,9 @@ for its machine-readable code.
 """
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from penstock.errors import PenstockError
@@ -42,7 +45,8 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
     code = _code(error, hidden)
     told = f"the provider {reason}: {status}{f', {code}' if code else ''} ({kind})"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
-    return ModelFailed(told, where=place(call), now=now, retryable=retryable)
+    retry_after_s = _retry_after_s(causes) if retryable else None
+    return ModelFailed(told, where=place(call), now=now, retryable=retryable, retry_after_s=retry_after_s)
 
 
 def timed_out(call: ModelCall) -> ModelFailed:
@@ -65,6 +69,30 @@ def place(call: ModelCall) -> str:
 def _connection_failed(call: ModelCall) -> ModelFailed:
     told = "the connection to the provider failed"
     return ModelFailed(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
+
+
+def _retry_after_s(causes: list[BaseException]) -> float | None:
+    """What the provider's Retry-After asks for, seconds or a date (RFC 9110); None where there is none to be read."""
+    for cause in causes:
+        for headers in (getattr(cause, "litellm_response_headers", None), getattr(_answer(cause), "headers", None)):
+            if isinstance(headers, Mapping) and "retry-after" in headers:
+                return _seconds(str(headers["retry-after"]).strip())
+    return None
+
+
+def _answer(cause: BaseException) -> Any:
+    return getattr(cause, "response", None)
+
+
+def _seconds(text: str) -> float | None:
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -8,9 +8,11 @@ import dagster as dg
 from penstock.gates.context import STAGES
 from penstock.orchestration.evidence_assets import evidence_asset, release
 from penstock.orchestration.jobs import RELEASE_JOBS
+from penstock.orchestration.online_judge import live_runs, online_job, online_scores
 from penstock.orchestration.release_path import ReleasePath
 from penstock.orchestration.route_assets import BOARD, route_asset
 from penstock.orchestration.sensors import base_branch
+from penstock.orchestration.shards import eval_shards
 from penstock.registry.load import load_registry
 from penstock.registry.source import TreeSource
 from penstock.release.situation import require_pipeline
@@ -29,12 +31,13 @@ def build_definitions(start: Path | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             release,
+            online_scores,
             *(evidence_asset(stage, gates[stage]) for stage in STAGES),
             *(route_asset(stage) for stage in STAGES),
             *environments(registry.agents()),
         ],
-        jobs=RELEASE_JOBS,
-        sensors=[base_branch],
+        jobs=[*RELEASE_JOBS, online_job, eval_shards(settings)],
+        sensors=[base_branch, live_runs],
         resources={"path": ReleasePath(root=str(settings.root))},
         executor=dg.in_process_executor,
     )

@@ -5,7 +5,8 @@ import dagster as dg
 from penstock.gates.evidence import EvidenceView
 from penstock.release.plan import Plan
 from penstock.release.workspace import Workspace
-from penstock.reporting.files import store_report, write_report
+from penstock.reporting.drawing import can_draw
+from penstock.reporting.files import NOTE, PAGE, store_report, write_report
 from penstock.reporting.report import Report, build_report
 
 
@@ -37,6 +38,7 @@ def report_of(workspace: Workspace, planned: Plan, view: EvidenceView) -> Report
 
 def report_link(workspace: Workspace, view: EvidenceView) -> dg.MetadataValue:
     """A URL where the executor's is known, else the report's path in the project."""
-    place = f"reports/{view.agent}/{view.version}/{view.digest.removeprefix('sha256:')}/report.md"
+    file = PAGE if can_draw() else NOTE
+    place = f"reports/{view.agent}/{view.version}/{view.digest.removeprefix('sha256:')}/{file}"
     executor = workspace.settings.executor_url.rstrip("/")
     return dg.MetadataValue.url(f"{executor}/v1/{place}") if executor else dg.MetadataValue.path(place)

@@ -1,6 +1,7 @@
 """What must hold between documents, once each of them is well formed."""
 
 from penstock.registry.documents import Registry
+from penstock.registry.eval_checks import check_evals
 from penstock.registry.fault_list import FaultList
 from penstock.registry.file_checks import collision_faults
 from penstock.registry.model_checks import check_costs, check_models
@@ -32,6 +33,7 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_code,
         check_suites,
         check_datasets,
+        check_evals,
     ):
         check(registry, faults)
     registry.faults += faults.faults

@@ -71,7 +71,10 @@ class Loaded:
 
 @dataclass
 class Registry:
-    """All that a source holds. `faults` is complete: a registry with faults is good for showing them only."""
+    """All that a source holds. `faults` is complete: a registry with faults is good for showing them only.
+
+    `scorers` are the project's own, by file name: text that is never imported here.
+    """
 
     source: Source
     documents: dict[Key, Loaded] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Registry:
     suites: dict[str, ContractSuite] = field(default_factory=dict)
     datasets: dict[str, Dataset] = field(default_factory=dict)
     evals: dict[str, EvalSuite] = field(default_factory=dict)
+    scorers: dict[str, Entry] = field(default_factory=dict)
     recordings: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)

@@ -1,4 +1,7 @@
-"""What a change touches: new versions and how they differ, agents that lag behind, agents whose evidence is void."""
+"""What a change touches: new versions and how they differ, agents that lag behind, agents whose evidence is void.
+
+And what new versions of tools would break for agents that pin older ones.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -8,10 +11,12 @@ from typing import Any
 import semver
 
 from penstock.registry.documents import Loaded, Registry
+from penstock.registry.eval_checks import eval_paths, judges_with_places
 from penstock.registry.layout import PIPELINE, Misplaced, Place, document_path, place_of
 from penstock.registry.reference_checks import missing_capabilities, pins_with_places
 from penstock.registry.source import Source
 from penstock.registry.suite_checks import live_versions
+from penstock.registry.tool_compatibility import ToolChange, tool_changes
 from penstock.registry.version_difference import Difference, closure_differences
 
 Edges = Mapping[str, Collection[str]]
@@ -53,6 +58,7 @@ class Impact:
     new: list[NewVersion] = field(default_factory=list)
     lagging: list[Lagging] = field(default_factory=list)
     void: list[Void] = field(default_factory=list)
+    tools: list[ToolChange] = field(default_factory=list)
 
     def as_document(self) -> dict[str, Any]:
         """The impact as a JSON object."""
@@ -67,7 +73,7 @@ class Impact:
         ]
         lagging = [{"agent": x.agent, "version": x.version, "pins": x.pins, "added": x.added} for x in self.lagging]
         void = [{"agent": x.agent, "version": x.version, "because": x.because} for x in self.void]
-        return {"new": new, "lagging": lagging, "void": void}
+        return {"new": new, "lagging": lagging, "void": void, "tools": [tool.as_document() for tool in self.tools]}
 
 
 def impact(registry: Registry, added: Collection[str], changed: Collection[str]) -> Impact:
@@ -77,45 +83,71 @@ def impact(registry: Registry, added: Collection[str], changed: Collection[str])
         [_new_version(registry, registry.get(_reference(path))) for path in sorted(new, key=_order)],
         sorted(_lagging(registry, added)),
         sorted(_void(registry, changed, new)),
+        tool_changes(registry, added),
     )
 
 
-def pinning_paths(source: Source, added: Collection[str]) -> set[str]:
-    """The agents' files that name another version of what is added: without them nobody is seen to lag behind.
+def impact_paths(source: Source, added: Collection[str]) -> set[str]:
+    """What must be read besides a change so that its impact is seen whole.
 
-    Found by their text alone, which is quicker than reading them all as specs.
+    That is the other versions of an agent or a tool that is added, and the agents' files that name another version of
+    anything that is: these are found by their text alone, which is quicker than reading them all as specs.
     """
-    places = [place for place in (_place(path) for path in added) if place and place.folder != "agents"]
-    names = [re.escape(f"{place.folder}/{place.name}@") for place in places]
+    places = [place for place in (_place(path) for path in added) if place]
+    folders = {f"registry_repo/{place.folder}/{place.name}/" for place in places if place.folder in {"agents", "tools"}}
+    entries = source.entries()
+    siblings = {path for path in entries if path.count("/") == 3 and f"{path.rpartition('/')[0]}/" in folders}
+    names = [re.escape(f"{place.folder}/{place.name}@") for place in places if place.folder != "agents"]
     if not names:
-        return set()
+        return siblings
     pattern = re.compile("|".join(names).encode())
-    agents = [path for path in source.entries() if path.startswith("registry_repo/agents/")]
-    return {path for path in agents if source.entries()[path].is_plain and pattern.search(source.read(path))}
+    agents = [path for path in entries if path.startswith("registry_repo/agents/")]
+    return siblings | {path for path in agents if entries[path].is_plain and pattern.search(source.read(path))}
 
 
 def dependencies(registry: Registry, changed: Collection[str] = ()) -> dict[str, set[str]]:
-    """File -> the files that it rests on directly. `changed` may name files that are gone."""
+    """What rests on what, directly: files on files, and the evidence of each agent version on all that it was made of.
+
+    The evidence's node is the version's reference (`agents/writer@1.0.0`), apart from its file: what a judge's own
+    evidence rests on says nothing of the agents that it judges. `changed` may name files that are gone.
+    """
     edges: dict[str, set[str]] = {}
     for agent in registry.of("agents"):
         name, version = agent.reference.name, agent.reference.version
         edges[agent.path] = {document_path(pin.folder, pin.name, pin.version) for pin, _ in pins_with_places(agent)}
-        edges[agent.path] |= {f"contract_suites/{name}/suite.yaml", f"evals/{name}.yaml", PIPELINE}
-        edges[agent.path] |= {entry.path for entry in registry.recordings.get((name, version), [])}
-        edges[agent.path] |= {
-            f"runtimes/{runtime}.yaml"
-            for runtime, declared in registry.runtimes.items()
-            if runtime == agent.spec.runtime.selector or not missing_capabilities(agent.spec, declared)
-        }
+        evidence = {agent.path, f"contract_suites/{name}/suite.yaml", f"evals/{name}.yaml", PIPELINE}
+        evidence |= {entry.path for entry in registry.recordings.get((name, version), [])}
+        edges[str(agent.reference)] = evidence | _runtimes(registry, agent)
     for (name, version), entries in registry.code.items():
         edges[document_path("tools", name, version)] = {entry.path for entry in entries}
-    for agent_name, suite in registry.evals.items():
-        edges[f"evals/{agent_name}.yaml"] = {
-            f"datasets/{name}/{file}" for name in suite.spec.datasets for file in ("dataset.yaml", "cases.jsonl")
-        }
+    for name, suite in registry.evals.items():
+        judges = [registry.find(judge) for judge, _ in judges_with_places(suite.spec)]
+        runtimes = [_runtimes(registry, judge) for judge in judges if judge is not None]
+        edges[f"evals/{name}.yaml"] = eval_paths(suite.spec).union(*runtimes)
     for path in changed:
         _add_gone(registry, path, edges)
     return edges
+
+
+def _runtimes(registry: Registry, agent: Loaded) -> set[str]:
+    """The declarations of the runtimes that an agent may run on."""
+    return {
+        f"runtimes/{runtime}.yaml"
+        for runtime, declared in registry.runtimes.items()
+        if runtime == agent.spec.runtime.selector or not missing_capabilities(agent.spec, declared)
+    }
+
+
+def rests_on(edges: Edges, start: str) -> set[str]:
+    """Everything that `start` rests on, directly or not, itself included."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += edges.get(path, ())
+    return found
 
 
 def touched(edges: Edges, changed: Iterable[str]) -> dict[str, set[str]]:
@@ -137,16 +169,21 @@ def touched(edges: Edges, changed: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _add_gone(registry: Registry, path: str, edges: dict[str, set[str]]) -> None:
-    """A removed recording or runtime declaration is named by nothing that is still there."""
+    """A removed recording, file of code or runtime declaration is named by nothing that is still there."""
     try:
         place = place_of(path)
     except Misplaced:
         return
     if place.role == "recording":
-        edges.setdefault(document_path("agents", place.name, place.version), set()).add(path)
+        edges.setdefault(f"agents/{place.name}@{place.version}", set()).add(path)
+    elif place.role == "code":
+        edges.setdefault(document_path("tools", place.name, place.version), set()).add(path)
     elif place.role == "runtime" and place.name not in registry.runtimes:
         for agent in registry.of("agents"):
-            edges[agent.path].add(path)
+            edges[str(agent.reference)].add(path)
+        for name, suite in registry.evals.items():
+            if any(True for _ in judges_with_places(suite.spec)):
+                edges[f"evals/{name}.yaml"].add(path)
 
 
 def _new_version(registry: Registry, agent: Loaded) -> NewVersion:
@@ -187,7 +224,7 @@ def _void(registry: Registry, changed: Collection[str], new: Collection[str]) ->
     return [
         Void(agent.reference.name, agent.reference.version, reason)
         for agent in live
-        for reason in found.get(agent.path, set()) - {agent.path}
+        for reason in found.get(str(agent.reference), set()) - {agent.path}
     ]
 
 

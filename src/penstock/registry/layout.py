@@ -18,6 +18,7 @@ Role = Literal[
     "dataset",
     "cases",
     "eval",
+    "scorer",
     "runtime",
     "pipeline",
     "definitions",
@@ -29,11 +30,13 @@ RETIRED = "registry_repo/retired.yaml"
 STAGES_FOLDER = "registry_repo/stages/"
 PIPELINE = "pipelines/release.yaml"
 DEFINITIONS = "pipelines/definitions.py"
+SCORERS_FOLDER = "evals/scorers/"
 NOTES = frozenset({"README.md", ".gitkeep", ".gitattributes", ".gitignore"})
 
 _NAME = f"(?P<name>{NAME_PATTERN.strip('^$')})"
 _VERSION = f"(?P<version>{VERSION_PATTERN.strip('^$')})"
-_LATER = re.compile(r"registry_repo/(skills|knowledge|memory)/|registry_repo/(tenants\.yaml)$|evals/(scorers)/")
+_FILE_NAME = r"(?P<name>[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)"
+_LATER = re.compile(r"registry_repo/(skills|knowledge|memory)/|registry_repo/(tenants\.yaml)$")
 _DOCUMENT = re.compile(rf"registry_repo/(?P<folder>{'|'.join(FOLDERS)})/{_NAME}/{_VERSION}\.(?P<ending>yaml|md)")
 _CODE = re.compile(rf"registry_repo/tools/{_NAME}/{_VERSION}/.+")
 _NAMED: tuple[tuple[Role, re.Pattern[str]], ...] = (
@@ -42,6 +45,7 @@ _NAMED: tuple[tuple[Role, re.Pattern[str]], ...] = (
     ("dataset", re.compile(rf"datasets/{_NAME}/dataset\.yaml")),
     ("cases", re.compile(rf"datasets/{_NAME}/cases\.jsonl")),
     ("eval", re.compile(rf"evals/{_NAME}\.yaml")),
+    ("scorer", re.compile(rf"{SCORERS_FOLDER}{_FILE_NAME}\.py")),
     ("runtime", re.compile(rf"runtimes/{_NAME}\.yaml")),
 )
 _RECORDING = re.compile(rf"contract_suites/{_NAME}/{_VERSION}/[a-z0-9][a-z0-9-]{{0,62}}\.jsonl")
@@ -71,6 +75,16 @@ def document_path(folder: str, name: str, version: str) -> str:
     return f"registry_repo/{folder}/{name}/{version}.{'md' if folder == 'prompts' else 'yaml'}"
 
 
+def scorer_path(name: str) -> str:
+    """Where a project's own scorer stands."""
+    return f"{SCORERS_FOLDER}{name}.py"
+
+
+def dataset_paths(name: str) -> tuple[str, str]:
+    """Where the two files of a dataset stand."""
+    return f"datasets/{name}/dataset.yaml", f"datasets/{name}/cases.jsonl"
+
+
 def place_of(path: str) -> Place:
     """What the file at `path` is; raises `Misplaced`."""
     match = _DOCUMENT.fullmatch(path)
@@ -96,7 +110,10 @@ def place_of(path: str) -> Place:
 def _misplaced(path: str) -> Misplaced:
     later = _LATER.match(path)
     if later:
-        return Misplaced(f"{later[1] or later[2] or later[3]} is not supported by this version", "remove it")
+        return Misplaced(f"{later[1] or later[2]} is not supported by this version", "remove it")
+    if path.startswith(SCORERS_FOLDER):
+        wanted = f"{SCORERS_FOLDER}<name>.py: small letters, digits, - and _"
+        return Misplaced("has no place among the scorers", wanted)
     folder = path.split("/")[1] if path.startswith("registry_repo/") else ""
     if folder in FOLDERS:
         ending = "md" if folder == "prompts" else "yaml"

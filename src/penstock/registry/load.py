@@ -104,6 +104,7 @@ class _Loader:
             "suite": self.suite,
             "dataset": self.dataset,
             "eval": self.evaluation,
+            "scorer": self.scorer,
             "runtime": self.runtime,
             "pipeline": self.pipeline,
         }
@@ -226,6 +227,10 @@ class _Loader:
     def evaluation(self, entry: Entry, place: Place) -> None:
         """evals/<agent>.yaml"""
         _keep(self.registry.evals, place.name, self.named(entry, place, EvalSuite))
+
+    def scorer(self, entry: Entry, place: Place) -> None:
+        """evals/scorers/<name>.py"""
+        self.registry.scorers[place.name] = entry
 
     def runtime(self, entry: Entry, place: Place) -> None:
         """runtimes/<name>.yaml"""

@@ -3,15 +3,16 @@
 from collections.abc import Collection
 
 from penstock.registry.documents import Registry
-from penstock.registry.layout import RETIRED, STAGES_FOLDER, TEAMS, document_path
+from penstock.registry.eval_checks import eval_paths
+from penstock.registry.layout import RETIRED, SCORERS_FOLDER, STAGES_FOLDER, TEAMS, dataset_paths, document_path
 from penstock.registry.reference_checks import pins_with_places
 
 
 class Needs:
     """The paths that a partly read registry still needs, step by step.
 
-    An agent brings its suites and everything that it pins; a changed suite, all versions of its agent; a changed
-    dataset, the eval suites that use it.
+    An agent brings its suites and everything that it pins; a suite, all that it names, its judges included; a changed
+    suite, all versions of its agent; a changed dataset or own scorer, the eval suites that use it.
     """
 
     def __init__(self, registry: Registry, changed: Collection[str]) -> None:
@@ -24,15 +25,16 @@ class Needs:
         stems = {path.rpartition("/")[2].removesuffix(".yaml") for path in changed if _is_named_after_agent(path)}
         self._touched |= stems
         datasets = {path.split("/")[1] for path in changed if path.startswith("datasets/")}
-        self._datasets_changed = bool(datasets)
-        self._always |= {f"datasets/{name}/dataset.yaml" for name in datasets}
+        self._shared = {path for name in datasets for path in dataset_paths(name)}
+        self._shared |= {path for path in changed if path.startswith(SCORERS_FOLDER)}
+        self._always |= {dataset_paths(name)[0] for name in datasets}
         for path in self._known:
             if path.startswith("registry_repo/agents/"):
                 self._agents.setdefault(path.split("/")[2], []).append(path)
             elif path.startswith("registry_repo/tools/") and path.count("/") > 3:
                 _, _, name, version, _ = path.split("/", 4)
                 self._code.setdefault((name, version), []).append(path)
-            elif path.startswith("runtimes/") or (self._datasets_changed and path.startswith("evals/")):
+            elif path.startswith("runtimes/") or (self._shared and _is_eval(path)):
                 self._always.add(path)
 
     def paths(self, seen: Collection[str]) -> set[str]:
@@ -45,18 +47,20 @@ class Needs:
         wanted.update(document_path("tools", name, version) for name, version in registry.code)
         for agent in registry.of("agents"):
             wanted.update(document_path(pin.folder, pin.name, pin.version) for pin, _ in pins_with_places(agent))
-        users = {name for name, suite in registry.evals.items() if registry.datasets.keys() & set(suite.spec.datasets)}
-        whole = self._touched | (users if self._datasets_changed else set())
+        evaluated = {name: eval_paths(suite.spec) for name, suite in registry.evals.items()}
+        whole = self._touched | {name for name, paths in evaluated.items() if paths & self._shared}
         for name in {name for folder, name, _ in registry.documents if folder == "agents"} | whole:
             contract = registry.suites.get(name)
             if name in whole or (contract and any(case.fixtures for case in contract.spec.cases)):
                 wanted.update(self._agents.get(name, []))
             wanted |= {f"contract_suites/{name}/suite.yaml", f"evals/{name}.yaml", f"{STAGES_FOLDER}{name}.yaml"}
-            suite = registry.evals.get(name)
-            for dataset in suite.spec.datasets if suite else []:
-                wanted |= {f"datasets/{dataset}/{file}" for file in ("dataset.yaml", "cases.jsonl")}
+            wanted |= evaluated.get(name, set())
         return {path for path in wanted if path in self._known and path not in seen}
 
 
 def _is_named_after_agent(path: str) -> bool:
-    return path.startswith((STAGES_FOLDER, "evals/"))
+    return path.startswith(STAGES_FOLDER) or _is_eval(path)
+
+
+def _is_eval(path: str) -> bool:
+    return path.startswith("evals/") and not path.startswith(SCORERS_FOLDER)

@@ -173,7 +173,7 @@ class _Composer:
                 self.container, self.key = self.stack.pop()[0], _NO_KEY
             elif kind is AliasEvent:
                 self.blame(event.start_mark, f"alias *{event.anchor} is not allowed", "write the value out")
-                self.add(event, None)
+                self.add(event, f"*{event.anchor}")  # it may stand where a key is wanted
             elif kind is DocumentStartEvent:
                 self.start(event)
             elif kind is StreamEndEvent or event is None:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import orjson
-
 from penstock.contracts.event import EventType
 from penstock.contracts.json_schema import SchemaBroken, compile_schema, instance_faults
 from penstock.contracts.suite import ContractCase, ContractSuite, OutputExpectation
 from penstock.errors import Fault
+from penstock.registry.case_lines import CaseLine, read_case_lines, repeated_ids
 from penstock.registry.document_faults import did_you_mean, pointer
 from penstock.registry.documents import Loaded, Registry
 from penstock.registry.fault_list import FaultList
@@ -16,7 +15,6 @@ from penstock.registry.payload_checks import check_instance
 from penstock.registry.strict_yaml import Path
 
 EVENTS: tuple[str, ...] = get_args(EventType)
-Case = tuple[int, dict[str, Any]]
 
 
 def check_suites(registry: Registry, faults: FaultList) -> None:
@@ -116,8 +114,8 @@ def _is_file(registry: Registry, agent: str, version: str) -> bool:
     return f"registry_repo/agents/{agent}/{version}.yaml" in registry.source.entries()
 
 
-def _read_cases(registry: Registry, name: str, faults: FaultList) -> list[Case]:
-    """(line, case) of each well-formed line."""
+def _read_cases(registry: Registry, name: str, faults: FaultList) -> list[CaseLine]:
+    """Each well-formed line."""
     path = f"datasets/{name}/cases.jsonl"
     entry = registry.source.entries().get(path)
     if entry is None:
@@ -125,41 +123,20 @@ def _read_cases(registry: Registry, name: str, faults: FaultList) -> list[Case]:
         return []
     if not entry.is_plain:
         return []
-    cases: list[Case] = []
-    ids: dict[str, int] = {}
-    for line, text in enumerate(registry.source.read(path).splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            case = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            faults.blame_line(path, line, error.colno, f"is no JSON: {error.msg}", "one JSON object a line")
-            continue
-        what = _case_fault(case, ids)
-        if what:
-            faults.blame_line(path, line, 1, *what)
-            continue
-        ids[case["id"]] = line
-        cases.append((line, case))
-    if not cases and not any(fault.path == path for fault in faults.faults):
+    cases, broken = read_case_lines(path, registry.source.read(path))
+    broken += repeated_ids(path, cases)
+    if not cases and not broken:
         faults.blame_file(path, "has no case", "write one JSON object a line: {id, input}")
+    faults.faults += broken
     return cases
 
 
-def _case_fault(case: Any, ids: dict[str, int]) -> tuple[str, str] | None:
-    if not isinstance(case, dict) or not isinstance(case.get("id"), str) or "input" not in case:
-        return "is no case", "a JSON object with a text `id` and an `input`"
-    if case["id"] in ids:
-        return f"id {case['id']!r} is there twice, first on line {ids[case['id']]}", "ids are unique"
-    return None
-
-
-def _check_inputs(faults: FaultList, name: str, cases: list[Case], schema: dict[str, Any], about: str) -> None:
+def _check_inputs(faults: FaultList, name: str, cases: list[CaseLine], schema: dict[str, Any], about: str) -> None:
     path = f"datasets/{name}/cases.jsonl"
     try:
-        for line, case in cases:
-            for where, what in instance_faults(schema, case["input"]):
+        for one in cases:
+            for where, what in instance_faults(schema, one.case.input):
                 place = pointer(("input", *where))
-                faults.faults.append(Fault(path, line, 1, place, f"{about}{what}", "see the schema"))
+                faults.faults.append(Fault(path, one.line, 1, place, f"{about}{what}", "see the schema"))
     except SchemaBroken:
         return

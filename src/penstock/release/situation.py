@@ -95,6 +95,14 @@ def released_context(
     )
 
 
+def context_at_head(workspace: Workspace, agent: str, version: str) -> GateContext:
+    """What gates see of a version at the base branch's head as last fetched; raises `NotFound`, `Invalid`."""
+    registry = workspace.registry(workspace.base_head())
+    table = workspace.releases.newest_table()
+    routes = table.agents.get(agent) if table is not None else None
+    return released_context(workspace, registry, resolve(registry, agent, version), routes)
+
+
 def require_pipeline(registry: Registry) -> Pipeline:
     """The pipeline; raises `NotFound` without one."""
     if registry.pipeline is None:

@@ -116,6 +116,7 @@ def build_report(
         "gates": [_gate_document(line) for line in judged.gates],
         "release": {"digest": release.digest, "closure": closure(release)},
         "baseline": None if baseline is None else {"version": baseline.version, "digest": baseline.digest},
+        "changes": [] if baseline is None else closure_changes(closure(baseline), closure(release)),
         "suites": sorted({result.suite for result in results if result.suite}),
         "datasets": sorted({result.dataset for result in results if result.dataset}),
         "source": source,
@@ -142,6 +143,24 @@ def closure(release: Release) -> list[dict[str, Any]]:
         for tool in release.tools
     ]
     return sorted([*lines, *tools], key=lambda line: str(line["ref"]))
+
+
+def closure_changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the release brings against production, document by document: changed, added or removed; sorted.
+
+    A document is changed when its version, its content, its code or its parameters are not the same.
+    """
+    old, new = ({line["ref"].partition("@")[0]: line for line in lines} for lines in (before, after))
+    return [
+        {
+            "document": name,
+            "kind": "added" if name not in old else "removed" if name not in new else "changed",
+            "before": old[name]["ref"] if name in old else None,
+            "after": new[name]["ref"] if name in new else None,
+        }
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _gate_document(line: GateLine) -> dict[str, Any]:

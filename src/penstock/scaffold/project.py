@@ -27,7 +27,7 @@ STARTER = (
     "contract_suites/testcase-generator/suite.yaml",
     "contract_suites/testcase-generator/1.0.0",
     "datasets/requirements",
-    "evals/testcase-generator.yaml",
+    "evals/scorers/distinct_titles.py",
     "runtimes",
     "pipelines",
 )

@@ -1,18 +1,15 @@
 """The cases of a suite: read from its datasets at one source, identified by their content."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
-
-import orjson
-from pydantic import ValidationError
 
 from penstock.contracts.canonical import digest
 from penstock.contracts.dataset import Case
 from penstock.contracts.eval_suite import EvalSpec
-from penstock.errors import Fault, Invalid, NotFound
+from penstock.errors import Invalid, NotFound
+from penstock.registry.case_lines import read_case_lines, repeated_ids
 from penstock.registry.documents import Registry
+from penstock.scoring.statistics.order import unit_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +56,11 @@ def read_cases(registry: Registry, name: str) -> list[Case]:
     path = f"datasets/{name}/cases.jsonl"
     if path not in registry.source.entries():
         raise NotFound(f"no dataset {name!r}", where=path, now="write dataset.yaml and cases.jsonl")
-    faults: list[Fault] = []
-    cases: list[Case] = []
-    for line, text in enumerate(registry.source.read(path).splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            cases.append(Case.model_validate(orjson.loads(text)))
-        except ValidationError as error:
-            for one in error.errors():
-                faults.append(Fault(path, line, 1, ".".join(map(str, one["loc"])), str(one["msg"])))
-        except ValueError as error:
-            faults.append(Fault(path, line, 1, "", f"is no JSON: {error}", "one JSON object a line"))
-    faults += _repeated(path, cases)
+    lines, faults = read_case_lines(path, registry.source.read(path))
+    faults += repeated_ids(path, lines)
     if faults:
         raise Invalid("the dataset has faults", where=path, now="mend the lines", faults=faults)
-    return cases
+    return [line.case for line in lines]
 
 
 def suite_cases(registry: Registry, spec: EvalSpec) -> CaseSet:
@@ -88,7 +74,7 @@ def suite_cases(registry: Registry, spec: EvalSpec) -> CaseSet:
         for name in spec.datasets
         for case in read_cases(registry, name)
     ]
-    ordered = sorted(every, key=lambda one: _order(one.id))
+    ordered = sorted(every, key=lambda one: unit_order(one.id, one.cluster))
     chosen = ordered if spec.sample is None else ordered[: spec.sample]
     return CaseSet(tuple(chosen), {name: dataset_digest(registry, name) for name in spec.datasets}, len(every))
 
@@ -96,18 +82,3 @@ def suite_cases(registry: Registry, spec: EvalSpec) -> CaseSet:
 def by_id(cases: Iterable[EvalCase]) -> dict[str, EvalCase]:
     """The cases by their id."""
     return {one.id: one for one in cases}
-
-
-def _order(name: str) -> bytes:
-    return sha256(name.encode()).digest()
-
-
-def _repeated(path: str, cases: Sequence[Case]) -> list[Fault]:
-    seen: dict[str, Any] = {}
-    faults = []
-    for position, case in enumerate(cases, 1):
-        if case.id in seen:
-            what = f"id {case.id!r} is there twice, as case {seen[case.id]} and {position}"
-            faults.append(Fault(path, 0, 0, "id", what, "ids are unique"))
-        seen.setdefault(case.id, position)
-    return faults

@@ -5,7 +5,7 @@ Its keyword-only parameters are exactly the keys that a suite may set (camelCase
 
 import functools
 import importlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
@@ -18,7 +18,7 @@ from penstock.plugins import Plugins
 from penstock.scoring.trial import Trial
 
 Kind = Literal["assertion", "score", "label", "measure"]
-Trait = Literal["asks-judge", "reads-failures", "pairwise"]
+Trait = Literal["asks-judge", "reads-failures", "reads-expected", "pairwise"]
 Value = bool | float | str
 
 
@@ -61,6 +61,14 @@ class JudgeDoor(Protocol):
         ...
 
 
+class OwnCode(Protocol):
+    """The only way of a scorer to functions in `evals/scorers/`: they run in a process of their own."""
+
+    async def call(self, file: str, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """What `function` of own/<file> returns for each list of arguments; raises `ScorerFailed`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """What a scorer may look at; `against` is production's trial of the same case and repeat, for a pairwise scorer."""
@@ -70,6 +78,7 @@ class Scored:
     release: Release
     judge: JudgeDoor | None = None
     against: Trial | None = None
+    own: OwnCode | None = None
 
 
 Returned = Value | Score
@@ -89,8 +98,9 @@ class Scorer:
     assertion = bool; score = a number from 0 to 1, more is better; label = a word, counted and never judged;
     measure = a positive number, less is better (cost, latency), compared by ratio. `revision` grows when it judges
     differently. Traits: asks-judge = it needs the suite's `agent`; reads-failures = it is asked about
-    runs that failed by their own doing too, which otherwise are False or 0; pairwise = it compares a trial with
-    production's and says how much better it is: 1 better, 0.5 equal, 0 worse.
+    runs that failed by their own doing too, which otherwise are False or 0; reads-expected = it needs the case's
+    `expected` unless a parameter stands in for it; pairwise = it compares a trial with production's and says how much
+    better it is: 1 better, 0.5 equal, 0 worse.
     """
 
     def __init__(
@@ -103,6 +113,7 @@ class Scorer:
         self.revision = revision
         self.asks_judge = "asks-judge" in traits
         self.reads_failures = "reads-failures" in traits
+        self.reads_expected = "reads-expected" in traits
         self.is_pairwise = "pairwise" in traits
         self.parameters = parameter_model(name, function)
 
@@ -116,7 +127,26 @@ class Scorer:
 
 
 SCORERS: Plugins[Scorer] = Plugins("scorer", "penstock.scorers")
-BUILT_IN: dict[str, str] = {}
+BUILT_IN = {
+    "equals": "penstock.scoring.scorers.equals",
+    "contains": "penstock.scoring.scorers.contains",
+    "regex": "penstock.scoring.scorers.regex",
+    "numeric": "penstock.scoring.scorers.numeric",
+    "json-schema": "penstock.scoring.scorers.json_schema",
+    "fields": "penstock.scoring.scorers.fields",
+    "similarity": "penstock.scoring.scorers.similarity",
+    "embedding": "penstock.scoring.scorers.embedding",
+    "trajectory": "penstock.scoring.scorers.trajectory",
+    "tool-success": "penstock.scoring.scorers.tool_success",
+    "policy": "penstock.scoring.scorers.policy",
+    "finished": "penstock.scoring.scorers.finished",
+    "cost": "penstock.scoring.scorers.cost",
+    "latency": "penstock.scoring.scorers.latency",
+    "tokens": "penstock.scoring.scorers.tokens",
+    "judge": "penstock.scoring.scorers.judge",
+    "pairwise": "penstock.scoring.scorers.pairwise",
+    "hallucination": "penstock.scoring.scorers.hallucination",
+}
 
 
 def scorer(

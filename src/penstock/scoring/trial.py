@@ -12,16 +12,27 @@ ENVIRONMENT = frozenset({"model", "runtime", "cancel", "fixture-missing", "repla
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a trajectory, in the order in which calls ended; `error` is why the tool gave no result."""
+    """One call of a trajectory, in the order in which calls ended; `error` is why the tool gave no result.
+
+    `source` is where the answer came from (tool, journal, fixture, example); `refused` = a shadow run would have
+    written; None where the call did not get that far.
+    """
 
     name: str
     arguments: Any
     result: Any = None
     error: str | None = None
+    source: str | None = None
 
     def as_document(self) -> dict[str, Any]:
         """The call as a JSON object."""
-        return {"name": self.name, "arguments": self.arguments, "result": self.result, "error": self.error}
+        return {
+            "name": self.name,
+            "arguments": self.arguments,
+            "result": self.result,
+            "error": self.error,
+            "source": self.source,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,9 @@ class Trial:
             status=document["status"],
             output=document["output"],
             failure=document["failure"],
-            calls=tuple(ToolCall(c["name"], c["arguments"], c["result"], c["error"]) for c in document["calls"]),
+            calls=tuple(
+                ToolCall(c["name"], c["arguments"], c["result"], c["error"], c.get("source")) for c in document["calls"]
+            ),
             steps=tuple(document["steps"]),
             prompt_tokens=int(document["promptTokens"]),
             completion_tokens=int(document["completionTokens"]),

@@ -1,16 +1,21 @@
 """Runs: their summaries, events, payloads and intents in the database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from heapq import nsmallest
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, delete, exists, select
 
 from penstock.store import tables
 from penstock.store.clock import moment, now
 from penstock.store.database import Database
+from penstock.store.feedback import FeedbackStore, drop_texts
+from penstock.store.run_scores import RunScore, RunScoreStore, drop_reasons
 
+ANSWERED = ("finished", "failed", "timed_out")
 FINAL = ("finished", "failed", "cancelled", "timed_out", "rejected")
 
 
@@ -99,10 +104,15 @@ class RunStore:
             return [Payload(row.ref, row.role, orjson.loads(row.body)) for row in connection.execute(query)]
 
     def delete_payloads(self, run_id: str) -> int:
-        """Deletes the run's payloads for good and keeps its facts; returns how many there were."""
+        """Deletes the run's payloads for good, with what was written about them, and keeps its facts.
+
+        Returns how many payloads there were.
+        """
         with self._database.write() as connection:
             mark = self._database.insert(tables.payload_deletions).on_conflict_do_nothing()
             connection.execute(mark, {"run_id": run_id, "at": now()})
+            drop_texts(connection, run_id)
+            drop_reasons(connection, run_id)
             return connection.execute(delete(tables.payloads).where(tables.payloads.c.run_id == run_id)).rowcount
 
     def live_runs(self, agent: str, release: str, stage: str, since: str) -> list[RunRow]:
@@ -123,6 +133,33 @@ class RunStore:
         )
         with self._database.read() as connection:
             return [RunRow(*row) for row in connection.execute(query)]
+
+    def live_scores(self, agent: str, release: str, stage: str, since: str) -> list[RunScore]:
+        """What online scorers made of these live runs, failed and claimed ones too."""
+        return RunScoreStore(self._database).scores(agent, release, stage, since)
+
+    def live_ratings(self, agent: str, release: str, stage: str, since: str) -> list[float]:
+        """What users said since then of a release's runs at a stage, -1 to 1."""
+        return FeedbackStore(self._database).ratings(agent, release, stage, since)
+
+    def sample(
+        self, agent: str, release: str, *, stages: Sequence[str], since: str, until: str, limit: int
+    ) -> list[str]:
+        """Ids of live runs of a release that started in [since, until) (RFC 3339) and can be run again.
+
+        They ended by themselves (finished, failed, timed out) and their payloads are there. Where there are more than
+        `limit`, the digests of their ids choose: the same runs for everybody, whatever they are about.
+        """
+        columns, payloads = tables.runs.c, tables.payloads.c
+        has_input = exists().where(payloads.run_id == columns.run_id, payloads.role == "input")
+        query = (
+            select(columns.run_id)
+            .where(columns.agent == agent, columns.release == release, columns.mode == "live")
+            .where(columns.stage.in_(stages), columns.status.in_(ANSWERED), has_input)
+            .where(columns.started_at >= moment(since), columns.started_at < moment(until))
+        )
+        with self._database.read() as connection:
+            return nsmallest(limit, connection.scalars(query), key=_by_chance)
 
     def _add(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
         if rows:
@@ -148,6 +185,11 @@ class RunStore:
         unfinished = and_(*(tables.runs.c.status != status for status in FINAL))  # IN cannot go with many rows
         statement = insert.on_conflict_do_update(index_elements=["run_id"], set_=changes, where=unfinished)
         connection.execute(statement, rows)
+
+
+def _by_chance(run_id: str) -> bytes:
+    """Ids sort by time; their digests by nothing that a run could be chosen for."""
+    return sha256(run_id.encode()).digest()
 
 
 def _event_row(event: dict[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,8 @@ scores = Table(
     Index("scores_by_time", "at"),
 )
 
-# What a scorer of a suite's `online` saw of a production run.
+# What a scorer of a suite's `online` saw of a production run. `state` is claimed, scored or failed; `due` is when
+# another worker may take a claim over or a failure is tried again, NULL when neither will be.
 run_scores = Table(
     "run_scores",
     metadata,
@@ -162,6 +163,8 @@ run_scores = Table(
     Column("agent", String(63), nullable=False),
     Column("release", String(71), nullable=False),
     Column("stage", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("due", String(32)),
     Column("at", String(32), nullable=False),
     Column("value", Float),
     Column("cost_usd", Float),

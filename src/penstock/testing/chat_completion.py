@@ -17,6 +17,13 @@ def error_body(status: int, what: str) -> bytes:
     return orjson.dumps({"error": {"message": what, "type": kind, "param": None, "code": kind}})
 
 
+def too_long_body() -> bytes:
+    """The refusal of a request that does not fit the model's context, as OpenAI words it."""
+    what = "This model's maximum context length is 1000 tokens. Please reduce the length of the messages."
+    kind = {"type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
+    return orjson.dumps({"error": {"message": what, **kind}})
+
+
 def whole_body(model: str, told: ScriptedAnswer, fault: ModelFault) -> bytes:
     """The answer in one document, with the fault's kinds in it."""
     if "garbage" in fault.kinds:

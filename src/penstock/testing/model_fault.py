@@ -3,8 +3,8 @@
 `qa-rules+latency-50+status-429` waits 50 ms and then refuses. The names:
 `latency-<ms>` wait first, `status-<code>` an error (429 with Retry-After), `garbage` a body that is no JSON,
 `wrong-types` JSON of another shape, `no-choices` an empty list of choices, `silent` neither text nor tool calls,
-`no-usage` no token counts, `hang` no answer at all, `slow-<ms>` a pause before each streamed piece, `cut` the
-connection ends in the middle of the answer.
+`no-usage` no token counts, `too-long` a refusal of more tokens than the model takes, `hang` no answer at all,
+`slow-<ms>` a pause before each streamed piece, `cut` the connection ends in the middle of the answer.
 """
 
 import re
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from penstock.errors import WrongUse
 
 _NUMBERED = re.compile(r"(latency|status|slow)-(\d{1,6})")
-_PLAIN = frozenset({"garbage", "wrong-types", "no-choices", "silent", "no-usage", "hang", "cut"})
+_PLAIN = frozenset({"garbage", "wrong-types", "no-choices", "silent", "no-usage", "too-long", "hang", "cut"})
 
 
 @dataclass(frozen=True, slots=True)

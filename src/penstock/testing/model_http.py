@@ -8,8 +8,8 @@ from typing import Any, cast
 import orjson
 
 from penstock.errors import WrongUse
-from penstock.llm.scripted.answer import MODEL, answer
-from penstock.testing.chat_completion import error_body, stream_events, whole_body
+from penstock.llm.scripted.answer import MODELS, answer
+from penstock.testing.chat_completion import error_body, stream_events, too_long_body, whole_body
 from penstock.testing.model_fault import ModelFault
 
 _HEAD_BYTES = 65_536
@@ -103,7 +103,9 @@ class ModelProtocol(asyncio.Protocol):
     def _other(self, first: list[str], body: bytes) -> None:
         """Everything but a chat: the list of models and the tests' control."""
         if first[:2] == ["GET", "/v1/models"]:
-            self._send(200, orjson.dumps({"object": "list", "data": [{"id": MODEL, "object": "model"}]}))
+            self._send(
+                200, orjson.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
+            )
         elif first[:2] == ["GET", "/control"]:
             state = self._state
             seen = {"statistics": asdict(state.statistics), "body": state.last_body, "headers": state.last_headers}
@@ -129,10 +131,13 @@ class ModelProtocol(asyncio.Protocol):
             return
         state.last_body, state.last_headers = request, headers
         await _suffer(fault)
+        if "too-long" in fault.kinds:
+            self._send(400, too_long_body())
+            return
         if fault.status != 200:
             self._send(fault.status, error_body(fault.status, "a fault that was asked for"), retry_after=1)
             return
-        told = answer(messages, request.get("tools") or (), request.get("response_format"))
+        told = answer(messages, request.get("tools") or (), request.get("response_format"), model)
         if request.get("stream"):
             with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
             await self._stream(stream_events(model, told, fault, with_usage), fault)

@@ -8,11 +8,13 @@ import orjson
 
 from penstock.llm.scripted.case_writer import write_cases
 from penstock.llm.scripted.conversation import Conversation
+from penstock.llm.scripted.judge import JUDGE_MODEL, judge
 from penstock.llm.scripted.look_up import next_look_up
 from penstock.llm.scripted.plan_writer import write_plan
 from penstock.llm.scripted.schema_fit import fit, plain_answer
 
 MODEL = "qa-rules"
+MODELS = (MODEL, JUDGE_MODEL)
 FINGERPRINT = "scripted-qa-rules-1"
 _BYTES_PER_TOKEN = 4
 _PIECE_CHARACTERS = 64
@@ -51,14 +53,19 @@ def answer(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] = (),
     response_format: Mapping[str, Any] | None = None,
+    model: str = MODEL,
 ) -> ScriptedAnswer:
     """The answer to a chat, computed from what it says: the same chat always gets the same answer.
 
-    A tool that the system prompt names is called first; then comes JSON that fits the schema of `response_format`,
-    or plain text without one. A token is 4 bytes of the JSON of what went in, and of what comes out.
+    `qa-judge` rates by the rules of `penstock.llm.scripted.judge`; every other model is `qa-rules`: a tool that the
+    system prompt names is called first; then comes JSON that fits the schema of `response_format`, or plain text
+    without one. A token is 4 bytes of the JSON of what went in, and of what comes out.
     """
     conversation = Conversation.read(messages, tools)
     asked = len(orjson.dumps([list(messages), list(tools)]))
+    if model == JUDGE_MODEL:
+        rated = judge(conversation)
+        return ScriptedAnswer(rated, (), _tokens(asked), _tokens(len(rated.encode())))
     look_up = next_look_up(conversation)
     if look_up is not None:
         arguments = orjson.dumps(look_up.arguments).decode()

@@ -1,10 +1,10 @@
-"""The scripted model as a LiteLLM provider: `scripted/qa-rules` goes through LiteLLM like any other model."""
+"""The scripted models as a LiteLLM provider: `scripted/qa-rules` goes through LiteLLM like any other model."""
 
 import importlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from penstock.llm.scripted.answer import FINGERPRINT, MODEL, ScriptedAnswer, answer
+from penstock.llm.scripted.answer import FINGERPRINT, MODELS, ScriptedAnswer, answer
 
 PROVIDER = "scripted"
 
@@ -48,9 +48,10 @@ def _handler(litellm: Any) -> Any:
 
 
 def _answer(model: str, messages: list[Any], parameters: dict[str, Any], error: type[Exception]) -> ScriptedAnswer:
-    if model.removeprefix(f"{PROVIDER}/") != MODEL:
-        raise error(404, f"the scripted provider has no model {model!r}, only {MODEL!r}")
-    return answer(messages, parameters.get("tools") or (), parameters.get("response_format"))
+    name = model.removeprefix(f"{PROVIDER}/")
+    if name not in MODELS:
+        raise error(404, f"the scripted provider has no model {model!r}, only {' and '.join(MODELS)}")
+    return answer(messages, parameters.get("tools") or (), parameters.get("response_format"), name)
 
 
 def _tool_calls(told: ScriptedAnswer) -> list[dict[str, Any]]:

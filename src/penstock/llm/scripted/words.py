@@ -35,9 +35,13 @@ def sentences(text: str) -> list[str]:
 
 def key_words(text: str) -> list[str]:
     """Up to eight different words that carry meaning, in the order of the text, in lower case."""
+    return telling_words(text)[:_KEY_WORDS]
+
+
+def telling_words(text: str) -> list[str]:
+    """All different words that carry meaning, in the order of the text, in lower case."""
     words = (word.lower() for word in _WORD.findall(text))
-    telling = dict.fromkeys(word for word in words if word not in _STOP_WORDS and _is_telling(word))
-    return list(telling)[:_KEY_WORDS]
+    return list(dict.fromkeys(word for word in words if word not in _STOP_WORDS and _is_telling(word)))
 
 
 def _is_telling(word: str) -> bool:

@@ -46,6 +46,8 @@ def _run_scores() -> None:
         sa.Column("agent", sa.String(63), nullable=False),
         sa.Column("release", sa.String(71), nullable=False),
         sa.Column("stage", sa.String(16), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("due", sa.String(32)),
         sa.Column("at", sa.String(32), nullable=False),
         sa.Column("value", sa.Float),
         sa.Column("cost_usd", sa.Float),

@@ -1,0 +1,1 @@
+"""Datasets: read from tables, checked before each use, grown from production runs."""
