@@ -1,8 +1,8 @@
 """Makes the world `released` in a folder: `python released_world.py FOLDER`; a process of its own, for speed.
 
 The demo's first scenes: a bare remote and three clones of it, testcase-generator 1.0.0 in prod with its live runs
-stored, its 1.1.0 and testplan-generator 1.0.0 merged and in dev. The commands are the real ones, called in this one
-process.
+stored, its 1.1.0 in dev with the evidence that canary asks for, and testplan-generator 1.0.0 merged and in dev. The
+commands are the real ones, called in this one process.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class OneProcess(Stage):
 
 
 class Beginning(Story):
-    """The demo's story up to the second version's merge."""
+    """The demo's story up to the second version's evidence."""
 
     def play(self) -> dict[str, Any]:
         """One agent goes on to prod."""
@@ -43,12 +43,14 @@ class Beginning(Story):
         log = self.stage.folder / "executor.log"
         with ExecutorProcess(self.stage.clone_of(MANAGER), self.stage.environment, log) as executor:
             self._arrive(OLD, GENERATOR, PLANNER)
+            self._evaluate(f"{GENERATOR}@{OLD}")
             self._promote(f"{GENERATOR}@{OLD}", "canary", APPROVER, executor)
             traffic = Traffic(executor.url, GENERATOR)
             asyncio.run(traffic.send(self.inputs(GENERATOR, FIRST_RUNS), users="first", stage="canary"))
             self._require_no_failure(traffic)
             self._promote(f"{GENERATOR}@{OLD}", "prod", MANAGER, executor)
         self._arrive(NEW, GENERATOR)
+        self._evaluate(f"{GENERATOR}@{NEW}")
         return {}
 
     def _arrive(self, version: str, *agents: str) -> None:

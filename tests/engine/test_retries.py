@@ -114,7 +114,7 @@ async def test_a_cancel_in_the_wait_ends_at_once(rig: MakeRig) -> None:
     begun = time.monotonic()
     result = await handle.result()
     assert (result.status, len(one.provider.calls)) == ("cancelled", 1)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     span = trace_spans(one.sink.events())[1]
     assert span.status == "ERROR"
 

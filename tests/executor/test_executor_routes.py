@@ -240,6 +240,7 @@ def test_openapi_describes_every_route(executor: Running) -> None:
         ("/v1/runs/{run_id}", "get"),
         ("/v1/runs/{run_id}/events", "get"),
         ("/v1/runs/{run_id}/cancel", "post"),
+        ("/v1/runs/{run_id}/feedback", "post"),
         ("/v1/sessions/{session_id}", "get"),
         ("/v1/agents", "get"),
         ("/v1/routes", "get"),

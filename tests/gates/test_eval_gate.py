@@ -10,12 +10,14 @@ import pytest
 
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.pipeline import GateUse
+from penstock.gates import eval as eval_gate
 from penstock.gates import measuring
 from penstock.gates.draft import draft_context
 from penstock.gates.gate import run_gate
 from penstock.pal import ModelFailed
 from penstock.registry.load import load_registry
 from penstock.registry.source import TreeSource
+from penstock.scoring.datasets import checks
 from penstock.scoring.rig import open_rig
 from penstock.settings import load_settings
 from penstock.testing.eval_project import AGENT, Answers, eval_project, questions
@@ -223,3 +225,7 @@ def test_a_suite_with_faults_fails_with_their_places(judge: Judge) -> None:
     result = judge(Answers(), cases=questions(1), scorers="[{scorer: equls, atLeast: 1.0}]")
     assert result.outcome == "failed"
     assert "evals/clerk.yaml:" in result.artifacts["faults"][0]
+
+
+def test_the_revision_of_the_dataset_checks_is_part_of_what_is_read() -> None:
+    assert eval_gate.DATASET_CHECKS == checks.REVISION

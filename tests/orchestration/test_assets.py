@@ -14,7 +14,7 @@ from penstock.release.workspace import open_workspace
 from penstock.settings import load_settings
 from penstock.testing.project import Project
 
-KEY = "testcase-generator@1.0.0"
+KEY, JUDGE = "testcase-generator@1.0.0", "quality-judge@1.0.0"
 
 
 @pytest.fixture
@@ -105,15 +105,14 @@ def test_the_sensor_adds_a_partition_and_launches_once(driven: Project) -> None:
         path = ReleasePath(root=str(driven.root))
         first = base_branch(context, path=path)
         assert isinstance(first, dg.SensorResult)
-        assert first.run_requests is not None
-        (request,) = first.run_requests
-        assert request.partition_key == KEY
-        assert request.job_name == "release_to_dev"
+        requests = {one.partition_key: one for one in first.run_requests or ()}
+        assert set(requests) == {KEY, JUDGE}
+        assert {one.job_name for one in requests.values()} == {"release_to_dev"}
         (added,) = first.dynamic_partitions_requests or ()
-        assert list(added.partition_keys) == [KEY]
+        assert set(added.partition_keys) == {KEY, JUDGE}
         again = base_branch(context, path=path)
         assert isinstance(again, dg.SensorResult)
-        assert [one.run_key for one in again.run_requests or ()] == [request.run_key]
+        assert {one.run_key for one in again.run_requests or ()} == {one.run_key for one in requests.values()}
 
 
 def test_a_failed_run_is_launched_again_under_another_key_but_not_at_once() -> None:

@@ -128,4 +128,6 @@ def test_a_merge_reaches_prod_by_records_alone(driven: Project, tmp_path: Path, 
     query = "{ assetNodes { assetKey { path } } }"
     shown = httpx.post(f"{household.dagster_url}/graphql", json={"query": query}, timeout=30).json()
     keys = {"/".join(node["assetKey"]["path"]) for node in shown["data"]["assetNodes"]}
-    assert {"release", "dev_evidence", "prod_route", f"env/prod/{AGENT}", "release_board"} <= keys
+    assert {"release", "dev_evidence", "prod_route", f"env/prod/{AGENT}", "release_board", "dataset_checks"} <= keys
+    # Dagster takes logs that lie in its home away, to send them.
+    assert {path.name for path in household.logs.glob("*.log")} == {"executor.log", "webserver.log", "daemon.log"}

@@ -22,7 +22,15 @@ def test_the_example_shows_evidence_that_counts() -> None:
     document = json.loads((EXAMPLE / "report.json").read_bytes())
     assert (document["draft"], document["verdict"]) == (False, "passed")
     assert document["evidence"].startswith("sha256:")
-    assert [gate["gate"] for gate in document["gates"]] == ["schema", "unit", "contract", "shadow", "diff", "eval"]
+    assert [gate["gate"] for gate in document["gates"]] == [
+        "schema",
+        "unit",
+        "contract",
+        "model",
+        "shadow",
+        "diff",
+        "eval",
+    ]
 
 
 def test_what_gates_really_find_is_of_the_shapes_that_the_report_knows() -> None:

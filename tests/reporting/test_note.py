@@ -97,6 +97,7 @@ def test_it_stays_below_60_kb_and_whole(make_report: MakeReport, said: str) -> N
     assert len(note.encode()) <= MOST_BYTES
     assert note.startswith("# testcase-generator")
     assert "## What was judged" in note
+    assert note.endswith("/report.html`.\n")
     assert note.count("<details>") == note.count("</details>")
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ def workers() -> Iterator[None]:
 def make(tmp_path: Path) -> Make:
     """Writes evals/scorers/mine.py and makes it ready."""
 
-    def made(text: str, params: dict[str, Any] | None = None, timeout_s: float = 10.0) -> ReadyScorer:
+    def made(text: str, params: dict[str, Any] | None = None) -> ReadyScorer:
         place = tmp_path / "evals" / "scorers" / "mine.py"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, "utf-8")
         source = TreeSource(tmp_path)
         use = ScorerUse.model_validate({"scorer": "own/mine", "params": params or {}})
-        return ready_scorer(use, named_scorer(source, "own/mine"), {}, OwnFunctions(source), timeout_s)
+        return ready_scorer(use, named_scorer(source, "own/mine"), {}, OwnFunctions(source))
 
     return made
 
@@ -129,6 +130,18 @@ def score(case, trial) -> float:
     assert await score(make(text)) == 0.5
 
 
+@pytest.mark.parametrize(("parent", "child"), [("0.05", "0"), ("0", "0.05")])
+async def test_a_fork_gives_no_answer(make: Make, parent: str, child: str) -> None:
+    ready = make(f"""
+import os, time
+def score(case, trial) -> float:
+    is_child = os.fork() == 0
+    time.sleep({child} if is_child else {parent})
+    return 0.0 if is_child else 1.0
+""")
+    assert [await score(ready) for _ in range(4)] == [1.0] * 4
+
+
 async def test_no_secret_is_in_its_environment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "canary")
     monkeypatch.setenv("PENSTOCK_DATABASE", "canary")
@@ -139,6 +152,8 @@ async def test_no_secret_is_in_its_environment(make: Make, monkeypatch: pytest.M
 WAITS = """
 import os, subprocess, sys, time
 def score(case, trial) -> bool:
+    if case["input"] == "warm":
+        return True
     below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     with open({pids!r}, "w") as file:
         file.write(f"{{os.getpid()}} {{below.pid}}")
@@ -152,9 +167,10 @@ HANGS = ["time.sleep(600)", "sum(range(10**15))"]
 
 @pytest.mark.parametrize("wait", HANGS)
 async def test_a_hang_is_killed_with_all_it_started(make: Make, tmp_path: Path, wait: str) -> None:
-    ready = make(WAITS.format(pids=str(tmp_path / "pids"), wait=wait), timeout_s=1.5)
+    ready = make(WAITS.format(pids=str(tmp_path / "pids"), wait=wait))
+    assert (await ready.score(example_case(input="warm"), TRIAL, CANDIDATE)).value is True
     with pytest.raises(ScorerFailed, match=r"did not answer within 1\.5 s"):
-        await score(ready)
+        await score(replace(ready, timeout_s=1.5))
     await all_gone(tmp_path)
 
 
@@ -169,7 +185,9 @@ async def test_a_cancel_kills_it(make: Make, tmp_path: Path) -> None:
 
 async def test_waiting_for_a_free_process_is_no_hang(make: Make) -> None:
     text = "import time\ndef score(case, trial) -> bool:\n    time.sleep(0.25)\n    return True\n"
-    ready = make(text, timeout_s=1.5)
+    ready = make(text)
+    await asyncio.gather(*(score(ready) for _ in range(AT_ONCE)))
+    ready = replace(ready, timeout_s=1.5)
     scores = await asyncio.gather(*(score(ready) for _ in range(8 * AT_ONCE)))  # 2 s of work for each process
     assert scores == [True] * 8 * AT_ONCE
 

@@ -28,12 +28,12 @@ from penstock.release.workspace import Workspace, open_workspace
 
 
 @click.command()
-@click.argument("version", metavar="[AGENT@V]", required=False)
+@click.argument("versions", metavar="[AGENT@V]...", nargs=-1)
 @click.option("--base", metavar="REV", help="What changed is judged against; default: the remote's base branch.")
 @click.option("--again", is_flag=True, help="Measure anew what was found before; needs --reason.")
 @click.option("--reason", metavar="TEXT", help="Why it is measured again.")
 @json_option
-def check(version: str | None, base: str | None, again: bool, reason: str | None, as_json: bool) -> int:
+def check(versions: tuple[str, ...], base: str | None, again: bool, reason: str | None, as_json: bool) -> int:
     """Runs all gates of the next stage: of AGENT@V, or of each version that the change brings or voids the evidence of.
 
     A version that is on the base branch as it stands here is judged from there, and its results count (driver = ci).
@@ -42,8 +42,9 @@ def check(version: str | None, base: str | None, again: bool, reason: str | None
     if again != bool(reason):
         raise WrongUse("--again needs --reason, and --reason --again", now="say why it is measured again")
     checking = Checking(open_workspace(project_settings()), base)
-    if version is not None:
-        judged = [checking.judge(*parse_version(version), reason)]
+    if versions:
+        named = [parse_version(version) for version in versions]
+        judged = [checking.judge(*one, reason) for one in dict.fromkeys(named)]
         faults: list[Fault] = []
     else:
         judged = [checking.judge(agent, number, reason) for agent, number in checking.wanted()]

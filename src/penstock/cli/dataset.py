@@ -112,12 +112,16 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
 @click.option("--context", is_flag=True, help="Take what the run's tools said as the case's context.")
 @json_option
 def add_from_run(run_id: str, name: str, as_json: bool, **options: Any) -> int:
-    """Makes a case of a live run, redacted: input, history, and results of tools that write."""
+    """Makes a case of a live run, redacted: input, history, and results of tools that write.
+
+    Tags say what online scorers and users said of it: `quality-low`, `rated-down`.
+    """
     from penstock.executor.stored import open_runs
     from penstock.scoring.datasets.dataset_files import append_cases
-    from penstock.scoring.datasets.run_case import RunRecord, require_addable, run_case
+    from penstock.scoring.datasets.run_case import RunRecord, require_addable, run_case, said_tags
     from penstock.store.database import open_database
     from penstock.store.feedback import FeedbackStore
+    from penstock.store.run_scores import RunScoreStore
 
     if options["expected"] and options["from_feedback"]:
         raise WrongUse("--expected and --from-feedback are two answers to one question", now="choose one of them")
@@ -126,15 +130,21 @@ def add_from_run(run_id: str, name: str, as_json: bool, **options: Any) -> int:
     head, path = _dataset(registry, name), f"datasets/{name}/cases.jsonl"
     with open_runs(settings) as runs:
         record = RunRecord.read(runs, run_id)
-    wanted: dict[str, Any] = {}
+    database = open_database(settings.database)
+    try:
+        words, scores = FeedbackStore(database).of_run(run_id), RunScoreStore(database).of_run(run_id)
+    finally:
+        database.close()
+    judged = {
+        one.scorer: one.value
+        for one in scores
+        if one.value is not None and one.document.get("kind") in {"assertion", "score"}
+    }
+    wanted: dict[str, Any] = {"tags": said_tags(judged, [word["rating"] for word in words])}
     if options["from_feedback"]:
-        database = open_database(settings.database)
-        try:
-            wanted = {"expected": _corrected(FeedbackStore(database).of_run(run_id), run_id), "has_expected": True}
-        finally:
-            database.close()
+        wanted |= {"expected": _corrected(words, run_id), "has_expected": True}
     elif options["expected"]:
-        wanted = {"expected": _expected(options["expected"], record), "has_expected": True}
+        wanted |= {"expected": _expected(options["expected"], record), "has_expected": True}
     case = run_case(record, name=options["case_id"], context=options["context"], **wanted)
 
     def add(before: bytes) -> list[dict[str, Any]]:

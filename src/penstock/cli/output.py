@@ -10,6 +10,7 @@ import click
 import orjson
 
 from penstock.errors import PenstockError, Unavailable
+from penstock.reporting.visible_text import visible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,16 +38,16 @@ def write(text: str, *, err: bool = False, newline: bool = True) -> None:
 
 
 def show(document: Any, text: str, *, as_json: bool) -> None:
-    """Prints `document` as JSON, or `text` for people."""
+    """Prints `document` as JSON, or `text` for people: what models and tools said in it cannot steer a terminal."""
     if as_json:
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
     elif text:
-        write(text)
+        write(visible(text))
 
 
 def say(message: str) -> None:
     """A message beside the result: to stderr."""
-    write(message, err=True)
+    write(visible(message), err=True)
 
 
 def report_error(error: PenstockError, *, as_json: bool) -> None:
@@ -55,4 +56,4 @@ def report_error(error: PenstockError, *, as_json: bool) -> None:
         if as_json:
             show({"error": error.as_dict()}, "", as_json=True)
     with contextlib.suppress(Unavailable):
-        write(f"error: {error}" if not getattr(error, "faults", ()) else str(error), err=True)
+        write(visible(f"error: {error}" if not getattr(error, "faults", ()) else str(error)), err=True)

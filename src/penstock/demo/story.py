@@ -69,6 +69,7 @@ class Story:
         self._propose(OLD, (GENERATOR, PLANNER))
         self._merge(OLD)
         self._reconcile()
+        self._evaluate(f"{GENERATOR}@{OLD}", f"{PLANNER}@{OLD}")
         for agent in (GENERATOR, PLANNER):
             self.stage.scene(f"{agent} {OLD}: canary by explicit request, then prod")
             self._promote(f"{agent}@{OLD}", "canary", APPROVER, executor)
@@ -90,6 +91,7 @@ class Story:
         self._reconcile()
 
     def _canary(self, executor: ExecutorProcess) -> None:
+        self._evaluate(f"{GENERATOR}@{NEW}")
         self.stage.scene(f"Canary at 20 %: {self.requests} requests, each of its own user")
         self._promote(f"{GENERATOR}@{NEW}", "canary", APPROVER, executor)
         traffic = Traffic(executor.url, GENERATOR)
@@ -171,10 +173,21 @@ class Story:
         moved = [f"{move['agent']}@{move['version']} to {move['stage']}" for move in done["moves"] if move["moved"]]
         self.stage.say(f"   moved: {', '.join(moved) or 'nothing'}")
 
+    def _evaluate(self, *refs: str) -> None:
+        """What the protected job on main does next: model, shadow, diff and eval, whose results count."""
+        self.stage.scene(f"Evidence before canary: {', '.join(refs)}")
+        self._follow_main(MANAGER)
+        for found in self.stage.agentctl(MANAGER, "check", *refs)["versions"]:
+            self.stage.say(f"   {found['agent']}@{found['version']} before {found['stage']}: {found['verdict']}")
+            for gate in found["gates"]:
+                if gate["stage"] == found["stage"]:
+                    self.stage.say(f"     {gate['gate']:7} {gate['outcome']:7} {gate['reason']}")
+            self.stage.say(f"   report {found['report']}")
+
     def _promote(self, ref: str, stage: str, approver: Person, executor: ExecutorProcess) -> None:
         """Check what is still to be measured, approve, promote, and wait until the executor serves it."""
         self._follow_main(MANAGER)
-        if stage == "prod":  # the gates before canary ran when the version was merged
+        if stage == "prod":  # the gates before canary ran before
             self.stage.agentctl(MANAGER, "check", ref)
         self._follow_main(approver)
         evidence = self.stage.agentctl(approver, "plan", ref, "--to", stage, expect=1)["evidence"]

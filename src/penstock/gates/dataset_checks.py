@@ -32,9 +32,12 @@ def _checked(context: GateContext, name: str, chosen: CaseSet) -> dict[str, Any]
 
 
 def previous_dataset(context: GateContext, name: str) -> PreviousDataset | None:
-    """What the dataset was before its last change; None where it never changed, or where there is no history."""
-    path = f"datasets/{name}/cases.jsonl"
-    commit = context.registry.source.commit or context.commit
+    """What the dataset was before its last change: of a draft on the base branch, else in the branch's own history.
+
+    None where it never changed, or where there is no history.
+    """
+    commit = context.base if context.origin == "draft" else context.registry.source.commit
     if context.repository is None or commit is None:
         return None
-    return PreviousDataset.before(context.repository, commit, name, context.registry.file_digest(path))
+    now = context.registry.file_digest(f"datasets/{name}/cases.jsonl")
+    return PreviousDataset.before(context.repository, commit, name, now)

@@ -16,12 +16,15 @@ from penstock.gates.context import GateContext
 from penstock.gates.gate import Finding, gate
 from penstock.registry.documents import Registry
 from penstock.scoring.case_set import suite_cases
-from penstock.scoring.suite_digest import scorer_digests
 from penstock.scoring.suite_faults import suite_faults
 
 if TYPE_CHECKING:  # the engine and the statistics are loaded only by who measures
     from penstock.scoring.evaluation import Evaluation
     from penstock.scoring.verdict import ScorerVerdict
+
+
+DATASET_CHECKS = 1
+"""Goes up with `scoring.datasets.checks.REVISION`, which is not imported for this alone (a test holds them equal)."""
 
 
 def faults_of_suite(registry: Registry, agent: str) -> list[Fault]:
@@ -42,12 +45,15 @@ def _reads(context: GateContext) -> Mapping[str, Any]:
     baseline = compared_with(context)
     if suite is None or faults_of_suite(context.registry, context.agent):
         return {"suite": context.registry.file_digest(suite_path(context.agent))}
+    from penstock.scoring.suite_digest import scorer_digests  # `validate` asks for this gate's parameters alone
+
     return {
         "suite": context.registry.file_digest(suite_path(context.agent)),
         "dataset": suite_cases(context.registry, suite.spec).digest,
         "scorers": digest(scorer_digests(context.registry, suite.spec)),
         "baseline": baseline.digest if baseline is not None else None,
         "runtimes": usable_runtimes(context.registry, context.release),
+        "datasetChecks": DATASET_CHECKS,
     }
 
 

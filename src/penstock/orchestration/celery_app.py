@@ -1,7 +1,7 @@
 """Celery for eval shards: `celery -A penstock.orchestration.celery_app worker -Q dagster` in the project's folder.
 
 Both ends take the same settings from here. A task is acknowledged when it is done, so that a worker that is lost loses
-nothing: after `shardSeconds` the broker gives its shards to another, which finds the trials that were made.
+nothing: after `shard_seconds` the broker gives its shards to another, which finds the trials that were made.
 """
 
 from typing import Any
@@ -22,6 +22,10 @@ except ImportError:
     ) from None
 
 
+LOOK_AGAIN_S = 2
+"""How often each worker looks for shards of workers that were lost; Redis is asked one cheap question."""
+
+
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """What both ends are started with."""
     return {
@@ -34,7 +38,11 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "worker_prefetch_multiplier": 1,
             "worker_concurrency": 1,
             "broker_connection_retry_on_startup": True,
-            "broker_transport_options": {"visibility_timeout": settings.shard_seconds},
+            "broker_transport_options": {
+                "visibility_timeout": settings.shard_seconds,
+                "unacked_restore_interval": LOOK_AGAIN_S,
+                "unacked_restore_throttle": 1,  # else workers look for lost shards every tenth time only
+            },
             "result_backend_transport_options": {"visibility_timeout": settings.shard_seconds},
         },
     }

@@ -1,14 +1,18 @@
 """The Dagster definitions of one project, built from its own files; nothing is read at import."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from penstock.contracts.policy import Stage
 from penstock.gates.context import STAGES
+from penstock.orchestration.dataset_checks import dataset_asset, dataset_job, datasets
 from penstock.orchestration.evidence_assets import evidence_asset, release
 from penstock.orchestration.jobs import RELEASE_JOBS
 from penstock.orchestration.online_judge import live_runs, online_job, online_scores
+from penstock.orchestration.pools import EVALS
 from penstock.orchestration.release_path import ReleasePath
 from penstock.orchestration.route_assets import BOARD, route_asset
 from penstock.orchestration.sensors import base_branch
@@ -17,6 +21,9 @@ from penstock.registry.load import load_registry
 from penstock.registry.source import TreeSource
 from penstock.release.situation import require_pipeline
 from penstock.settings import load_settings
+
+MEASURING = frozenset({"eval", "diff", "shadow"})
+"""Gates that make runs of their own, as a shard does."""
 
 
 def build_definitions(start: Path | None = None) -> dg.Definitions:
@@ -32,15 +39,22 @@ def build_definitions(start: Path | None = None) -> dg.Definitions:
         assets=[
             release,
             online_scores,
-            *(evidence_asset(stage, gates[stage]) for stage in STAGES),
+            dataset_asset(),
+            *(evidence_asset(stage, gates[stage], pool_of(gates, stage)) for stage in STAGES),
             *(route_asset(stage) for stage in STAGES),
             *environments(registry.agents()),
         ],
-        jobs=[*RELEASE_JOBS, online_job, eval_shards(settings)],
-        sensors=[base_branch, live_runs],
+        jobs=[*RELEASE_JOBS, online_job, dataset_job, eval_shards(settings)],
+        sensors=[base_branch, live_runs, datasets],
         resources={"path": ReleasePath(root=str(settings.root))},
         executor=dg.in_process_executor,
     )
+
+
+def pool_of(gates: Mapping[Stage, Sequence[str]], stage: Stage) -> str | None:
+    """The pool of the evidence before `stage`: that of evaluations where a gate up to there makes runs."""
+    asked = {gate for before in STAGES[: STAGES.index(stage) + 1] for gate in gates[before]}
+    return EVALS if asked & MEASURING else None
 
 
 @dg.definitions

@@ -3,15 +3,17 @@
 The checks show; the authority is the stored evidence, which the route reads again.
 """
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from penstock.contracts.policy import Stage
+from penstock.errors import NotFound
 from penstock.gates.evidence import EvidenceView, StandingGate
-from penstock.orchestration.partitions import RELEASES, parse_key
+from penstock.gates.gate import find_gate
+from penstock.orchestration.gate_metadata import gate_figures, gate_metadata
+from penstock.orchestration.partitions import RELEASES, parse_key, partitioned_check
 from penstock.orchestration.release_path import ReleasePath, failing
 from penstock.orchestration.report_link import report_link
 from penstock.registry.resolve import resolve
@@ -45,17 +47,13 @@ def release(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.Material
     )
 
 
-def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
-    """The evidence before `stage`, with a blocking check for each gate that the pipeline names there."""
+def evidence_asset(stage: Stage, gates: list[str], pool: str | None = None) -> dg.AssetsDefinition:
+    """The evidence before `stage`, with a blocking check for each gate that the pipeline names there.
+
+    Of those that share `pool` no more run at once than its limit.
+    """
     name = f"{stage}_evidence"
-    with warnings.catch_warnings():  # partitioned checks are a preview of Dagster's; a test runs them
-        warnings.simplefilter("ignore")
-        specs = [
-            dg.AssetCheckSpec(
-                check_name(gate), asset=name, blocking=True, partitions_def=RELEASES, description=f"Gate {gate}."
-            )
-            for gate in gates
-        ]
+    specs = [partitioned_check(check_name(gate), name, RELEASES, told(gate), blocking=True) for gate in gates]
 
     @dg.asset(
         name=name,
@@ -64,6 +62,7 @@ def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
         check_specs=specs,
         group_name="release_path",
         kinds={"python"},
+        pool=pool,
         description=f"What the gates before {stage} found of one release: what an approval binds to.",
     )
     def evidence(context: dg.AssetExecutionContext, path: ReleasePath) -> Iterator[Any]:
@@ -74,7 +73,7 @@ def evidence_asset(stage: Stage, gates: list[str]) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata={**evidence_metadata(view), "report": link})
         for gate in view.gates:
             if gate.stage == stage:
-                yield check_result(gate, name)
+                yield check_result(gate, name, link)
 
     return evidence
 
@@ -84,11 +83,21 @@ def check_name(gate: str) -> str:
     return gate.replace("-", "_")
 
 
-def check_result(gate: StandingGate, asset: str) -> dg.AssetCheckResult:
-    """One gate's verdict; anything but `passed` blocks."""
+def told(gate: str) -> str:
+    """What a check says of its gate: the first line of the gate's own words."""
+    try:
+        words = (find_gate(gate).__doc__ or "").strip().partition("\n")[0]
+    except NotFound:  # the evidence says so
+        words = ""
+    return f"Gate {gate}. {words}".strip()
+
+
+def check_result(gate: StandingGate, asset: str, report: dg.MetadataValue) -> dg.AssetCheckResult:
+    """One gate's verdict with what it found; only a gate that is open does not block."""
     result = gate.result
-    metadata: dict[str, Any] = {"verdict": gate.verdict, "why": gate.reason}
+    metadata: dict[str, Any] = {"why": f"{gate.verdict}: {gate.reason}", "verdict": gate.verdict, "report": report}
     if result is not None:
+        metadata |= gate_metadata(result)
         metadata |= {"measured": dg.MetadataValue.json(result.measured), "limit": dg.MetadataValue.json(result.limit)}
         metadata |= {"result": result.id, "finished": result.finished_at}
     return dg.AssetCheckResult(
@@ -102,7 +111,9 @@ def check_result(gate: StandingGate, asset: str) -> dg.AssetCheckResult:
 
 
 def evidence_metadata(view: EvidenceView) -> dict[str, Any]:
-    """The verdict's one sentence first, then digests and numbers."""
+    """The verdict's one sentence first, then digests, and the numbers of all gates by the gate's name."""
+    results = [gate.result for gate in view.gates if gate.result is not None and gate.stage == view.stage]
+    figures = {f"{one.gate}: {name}": value for one in results for name, value in gate_figures(one).items()}
     columns = ("stage", "gate", "verdict", "reason")
     rows = [dg.TableRecord({column: str(getattr(gate, column)) for column in columns}) for gate in view.gates]
     return {
@@ -112,4 +123,5 @@ def evidence_metadata(view: EvidenceView) -> dict[str, Any]:
         "release": view.evidence.release,
         "gates": dg.MetadataValue.table(rows) if rows else "none",
         "gates passed": sum(gate.is_open for gate in view.gates),
+        **figures,
     }

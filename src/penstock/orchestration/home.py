@@ -12,16 +12,20 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.errors import Unavailable
+from penstock.orchestration.pools import set_pools
 from penstock.settings import Settings
 
 MIGRATE_WITHIN_S = 120
 SCHEMA = "dagster"
+NO_TELEMETRY = {"DAGSTER_DISABLE_TELEMETRY": "1"}
+"""Keeps Dagster's processes from sending the files in DAGSTER_HOME/logs, which dagster.yaml alone does not."""
 
 CONFIGURATION = """\
 # Written by agentctl; change it by PENSTOCK_DATABASE_URL or in a DAGSTER_HOME of your own.
 telemetry: {enabled: false}
 nux: {enabled: false}
 run_retries: {enabled: false}
+run_monitoring: {enabled: true, poll_interval_seconds: 20, free_slots_after_run_end_seconds: 20}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -47,7 +51,7 @@ def prepare_home(settings: Settings) -> Path:
         (home / "dagster.yaml").write_text(CONFIGURATION + storage(settings.database))
         make_schema(settings.database)
         command = [sys.executable, "-m", "dagster", "instance", "migrate"]
-        environment = {**os.environ, "DAGSTER_HOME": str(home)}
+        environment = {**os.environ, **NO_TELEMETRY, "DAGSTER_HOME": str(home)}
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=MIGRATE_WITHIN_S, check=False
@@ -57,6 +61,7 @@ def prepare_home(settings: Settings) -> Path:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise Unavailable(f"Dagster's storage cannot be made: {last}", where=str(home), now="see its dagster.yaml")
+    set_pools(home, settings.evals_at_once)
     return home
 
 

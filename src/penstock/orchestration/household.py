@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.errors import Unavailable
-from penstock.orchestration.home import prepare_home
+from penstock.orchestration.home import NO_TELEMETRY, prepare_home
 from penstock.settings import Settings
 
 READY_WITHIN_S = 90
@@ -20,7 +20,10 @@ ENDED_WITHIN_S = 45
 
 @dataclass
 class Household:
-    """Children by name; each writes to a log of its own below .penstock/dagster/logs."""
+    """Children by name; each writes to a log of its own below .penstock/logs.
+
+    Not below DAGSTER_HOME/logs: with telemetry off too, Dagster's processes send what lies there to its makers.
+    """
 
     settings: Settings
     port: int
@@ -40,7 +43,7 @@ class Household:
     @property
     def logs(self) -> Path:
         """The folder of the children's logs."""
-        return self.settings.state / "dagster" / "logs"
+        return self.settings.state / "logs"
 
     def start(self) -> None:
         """Starts all and waits until both URLs answer; raises `Unavailable` and leaves nothing running otherwise."""
@@ -86,7 +89,12 @@ class Household:
             self.children[name] = subprocess.Popen(
                 [sys.executable, "-m", "penstock.orchestration.child", *command],
                 cwd=self.settings.root,
-                env={**os.environ, "DAGSTER_HOME": str(home), "PENSTOCK_EXECUTOR_URL": self.executor_url},
+                env={
+                    **os.environ,
+                    **NO_TELEMETRY,
+                    "DAGSTER_HOME": str(home),
+                    "PENSTOCK_EXECUTOR_URL": self.executor_url,
+                },
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

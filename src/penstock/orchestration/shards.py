@@ -13,6 +13,7 @@ from penstock.gates.eval import compared_with
 from penstock.gates.evidence import gates_before
 from penstock.gates.gate import run_gate
 from penstock.gates.measuring import measure_shard
+from penstock.orchestration.pools import EVALS
 from penstock.orchestration.release_path import ReleasePath, failing
 from penstock.registry.documents import Registry
 from penstock.release.situation import context_at_head, require_pipeline
@@ -20,7 +21,6 @@ from penstock.scoring.shard import Shard
 from penstock.settings import Settings
 
 JOB = "eval_shards"
-POOL = "evals"
 
 
 class ShardedRelease(dg.Config):
@@ -39,7 +39,7 @@ def plan_shards(config: ShardedRelease) -> Iterator[dg.DynamicOutput[Any]]:
         yield dg.DynamicOutput(shard, mapping_key=str(index))
 
 
-@dg.op(pool=POOL, description="Measures one part, release and production side by side, into the shared store.")
+@dg.op(pool=EVALS, description="Measures one part, release and production side by side, into the shared store.")
 def run_shard(context: dg.OpExecutionContext, path: ReleasePath, shard: dict[str, Any]) -> dict[str, Any]:
     """How many trials of the part were made and found; what is missing is the verdict's to say."""
     with failing(), path.workspace() as workspace:

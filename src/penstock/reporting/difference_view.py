@@ -6,7 +6,7 @@ from typing import Any
 from penstock.reporting.allowance import Fitted, numbered
 from penstock.reporting.difference import DiffCase, DifferenceShown
 from penstock.reporting.drawing import Drawing
-from penstock.reporting.plot import IntervalPlot, WinBar, ratio_plot
+from penstock.reporting.plot import WIDTH, IntervalPlot, WinBar, ratio_plot
 from penstock.reporting.trajectory import aligned_calls
 
 
@@ -45,8 +45,6 @@ def difference_view(shown: DifferenceShown, drawing: Drawing, prefix: str) -> Di
 
 def _share(equal: int, changed: int) -> WinBar | None:
     """A bar of changed and equal, drawn as ties and losses are."""
-    from penstock.reporting.plot import WIDTH
-
     total = equal + changed
     if total == 0:
         return None

@@ -17,6 +17,7 @@ from penstock.reporting.plot import (
     ratio_plot,
     win_bar,
 )
+from penstock.reporting.side import Ratio
 from penstock.reporting.trajectory import aligned_calls
 
 STATES = ("errored", "worse", "mixed", "better", "same", "judged")
@@ -165,7 +166,7 @@ def _bar(comparison: Comparison | None) -> WinBar | None:
     return None if comparison is None else win_bar(comparison.wins, comparison.losses, comparison.ties)
 
 
-def _ratio(ratio: Any) -> IntervalPlot | None:
+def _ratio(ratio: Ratio | None) -> IntervalPlot | None:
     return None if ratio is None else ratio_plot(ratio.value, ratio.lower, ratio.upper)
 
 

@@ -28,7 +28,7 @@ def as_note(report: Report, *, has_page: bool = True) -> str:
     parts += [_difference(gate.name, gate.difference) for gate in gates if gate.difference is not None]
     parts.append(_unmeasured(gates))
     details = [part for gate in gates for part in _details(gate)]
-    ends = [_what(document), _people(document), _page(has_page=has_page)]
+    ends = [_what(document), _people(document), _page(report, has_page=has_page)]
     return _fitted([part for part in parts if part], details, [part for part in ends if part])
 
 
@@ -232,9 +232,9 @@ def _approval(approval: Mapping[str, Any]) -> str:
     return f"- {approval['kind']} for {approval['stage']} by {who} {when}: {escape(approval['comment'])}"
 
 
-def _page(*, has_page: bool) -> str:
+def _page(report: Report, *, has_page: bool) -> str:
     if has_page:
-        return ""
+        return f"The whole report is `reports/{report.folder}/report.html`."
     return f"There is no report.html: it needs the template engine jinja2. `{EXTRA}` brings it."
 
 

@@ -1,6 +1,6 @@
 """What the artifacts of gates that compare have in common: one side of a case, its calls, and what changed."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -35,10 +35,10 @@ class Side(Record):
 
 
 class Change(Record):
-    """One place at which two artifacts differ."""
+    """One place at which two artifacts differ; `kind` is changed, added or removed."""
 
     path: str
-    kind: Literal["changed", "added", "removed"]
+    kind: str
     before: Any = None
     after: Any = None
 

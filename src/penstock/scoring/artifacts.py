@@ -36,7 +36,6 @@ def evaluation_artifacts(
         "datasets": datasets,
         "cost": _cost(evaluation),
         "latency": _latency(evaluation),
-        "noiseFloor": None,
         "run": _run(evaluation),
     }
 

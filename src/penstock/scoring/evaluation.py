@@ -147,8 +147,11 @@ class _Measuring:
         """These cases through candidate and baseline; a pairwise scorer looks at both, so scores come after."""
         contenders = [self.plan.candidate, *([self.plan.baseline] if self.plan.baseline is not None else [])]
         bounds = self._bounds(len(contenders))
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._measure(one, cases, bounds)) for one in contenders]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._measure(one, cases, bounds)) for one in contenders]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         measured = [task.result() for task in tasks]
         if len(measured) == 1:
             return await self._scored(contenders[0], measured[0], cases, None), None

@@ -13,6 +13,7 @@ from penstock.registry.document_faults import did_you_mean, pointer
 from penstock.registry.documents import Registry
 from penstock.registry.source import Source
 from penstock.registry.strict_yaml import Path, Places, decode, parse
+from penstock.scoring.diff.rule_faults import rule_faults
 from penstock.scoring.own_scorer import SAME_ARGUMENTS, named_scorer, own_names, read_own_file
 from penstock.scoring.scorer import BUILT_IN, SCORERS, Scorer
 from penstock.scoring.scorers.expectation import needs_expectation
@@ -71,6 +72,8 @@ def _suite(registry: Registry, spec: EvalSpec) -> Iterator[Wrong | Fault]:
         if ready is not None:
             scorers.setdefault(use.title, ready)
     yield from _online(spec, titles, scorers)
+    for where, what in rule_faults(spec.diff):
+        yield Wrong(("spec", "diff", *where), what)
 
 
 def _use(source: Source, use: ScorerUse, place: Path) -> tuple[tuple[Scorer, BaseModel] | None, list[Wrong | Fault]]:

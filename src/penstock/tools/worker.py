@@ -38,8 +38,12 @@ def main() -> None:
         _send(answers, {"error": _said(error)}, start["resultBytes"])
         return
     _send(answers, {"ready": True}, start["resultBytes"])
+    asked = os.getpid()
     while True:
-        _send(answers, _answer(tool, waiting.get()), start["resultBytes"])
+        answer = _answer(tool, waiting.get())
+        if os.getpid() != asked:  # a fork of the tool came back from the call too: one question has one answer
+            os._exit(0)
+        _send(answers, answer, start["resultBytes"])
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -6,8 +6,10 @@ import pytest
 
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.pipeline import GateUse
+from penstock.errors import Unavailable
 from penstock.gates.context import GateContext
 from penstock.gates.gate import run_gate
+from penstock.store.trials import TrialStore
 
 
 def run(context: GateContext, **params: Any) -> GateResult:
@@ -143,6 +145,15 @@ def test_half_of_the_calls_failing_is_no_verdict(ready: Any, model: Callable[...
     assert result.outcome == "errored"
     assert "(and 5 more)" in result.reason
     assert result.artifacts["pairs"] == 6
+
+
+def test_trials_that_cannot_be_kept_are_no_evidence(ready: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise Unavailable("no space is left", where="store.db", now="free some")
+
+    monkeypatch.setattr(TrialStore, "put", full)
+    result = run(ready.context())
+    assert (result.outcome, result.reason) == ("errored", "no space is left")
 
 
 def test_a_budget_that_is_used_up_decides_nothing(ready: Any, model: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ from penstock.errors import Conflict, Invalid, NotFound, Refused
 from penstock.governance import redaction
 from penstock.governance.redaction import NotRedacted
 from penstock.scoring.datasets.dataset_files import case_lines
-from penstock.scoring.datasets.run_case import RunRecord, require_addable, run_case
+from penstock.scoring.datasets.run_case import RunRecord, require_addable, run_case, said_tags
 from penstock.store.database import open_database
 from penstock.store.runs import RunStore
 from penstock.testing.conformance.rig import Rig
@@ -106,8 +106,8 @@ async def test_what_cannot_be_redacted_becomes_no_case(runs: RunStore, monkeypat
     with pytest.raises(NotRedacted) as error:
         run_case(record)
     assert "hello" not in str(error.value)
-    monkeypatch.setitem(redaction._FINDERS, "EMAIL", lambda text: [(0, len(text))])
-    with pytest.raises(Refused, match="something is left after redaction"):
+    monkeypatch.setitem(redaction._FINDERS, "EMAIL", lambda text: [(0, len(text))])  # what it leaves it finds again
+    with pytest.raises(NotRedacted):
         run_case(record)
 
 
@@ -125,3 +125,17 @@ def test_ids_and_runs_that_are_there_and_inputs_that_do_not_fit_are_refused() ->
     assert [fault.pointer for fault in invalid.value.faults] == ["input"]
     with pytest.raises(Invalid, match="is no JSON"):
         require_addable("cases.jsonl", b"{\n", case, {})
+
+
+@pytest.mark.parametrize(
+    ("scores", "ratings", "tags"),
+    [
+        ({}, [], []),
+        ({"quality": 0.49, "tone": 0.5}, [], ["quality-low", "tone-high"]),
+        ({}, [1.0, -1.0, -0.5], ["rated-down"]),
+        ({"quality": 1.0}, [0.25], ["quality-high", "rated-up"]),
+        ({}, [1.0, -1.0], []),
+    ],
+)
+def test_what_was_said_of_a_run_becomes_slices(scores: dict[str, float], ratings: list[float], tags: list[str]) -> None:
+    assert said_tags(scores, ratings) == tags

@@ -14,6 +14,7 @@ from penstock.registry.document_faults import pointer
 from penstock.store.runs import RunStore
 
 TAG = "from-run"
+HALF = 0.5
 _ID_LENGTH = 12
 _HEAD, _TAIL = 1, 1  # the system prompt before a history, the input after it
 
@@ -88,10 +89,11 @@ def run_case(
     expected: Any = None,
     has_expected: bool = False,
     context: bool = False,
+    tags: Sequence[str] = (),
 ) -> Redacted:
     """The redacted case of a run as a JSON object, and what was found in it. `name` is its id, else made of the run's.
 
-    Raises `NotRedacted`, and `Refused` where something is left that redaction finds again.
+    `tags` are what was said of the run (`said_tags`). Raises `NotRedacted`.
     """
     made: dict[str, Any] = {
         "id": name or f"run-{record.provenance.partition(':')[2][:_ID_LENGTH]}",
@@ -107,11 +109,17 @@ def run_case(
     if record.history:
         made["history"] = [dict(message) for message in record.history]
     done = redact(made)
-    left = redact(done.value).found
-    if left:
-        what = f"something is left after redaction: {', '.join(map(str, left))}"
-        raise Refused(what, where=f"run {record.run_id}", now="write the case by hand")
-    return Redacted({**done.value, "tags": [TAG], "provenance": record.provenance}, done.found)
+    return Redacted({**done.value, "tags": [TAG, *tags], "provenance": record.provenance}, done.found)
+
+
+def said_tags(scores: Mapping[str, float], ratings: Sequence[float]) -> list[str]:
+    """What was said of a run, as slices of a report: by online scorers (0 to 1, by their names) and by users (-1 to 1).
+
+    `quality-low` is below one half; `rated-down` and `rated-up` go by the mean of the ratings, 0 says nothing.
+    """
+    judged = [f"{scorer}-{'low' if value < HALF else 'high'}" for scorer, value in sorted(scores.items())]
+    mean = sum(ratings) / len(ratings) if ratings else 0.0
+    return [*judged, *(["rated-up"] if mean > 0 else ["rated-down"] if mean < 0 else [])]
 
 
 def require_addable(path: str, before: bytes, case: Mapping[str, Any], schema: dict[str, Any]) -> None:

@@ -52,13 +52,19 @@ class Measuring:
     async def both(
         self, candidate: Subject, baseline: Subject, cases: Sequence[EvalCase], *, repeats: int, baseline_repeats: int
     ) -> tuple[Measured, Measured]:
-        """Candidate and baseline at once, sharing the concurrency, so that both see the same hour and load."""
+        """Candidate and baseline at once, sharing the concurrency, so that both see the same hour and load.
+
+        Raises `Unavailable` when trials cannot be kept, and what else ends a measuring; the other side ends with it.
+        """
         half = max(1, self.bounds.concurrency // (2 if baseline_repeats else 1))
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._measure(subject, cases, times, half))
-                for subject, times in ((candidate, repeats), (baseline, baseline_repeats))
-            ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._measure(subject, cases, times, half))
+                    for subject, times in ((candidate, repeats), (baseline, baseline_repeats))
+                ]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         return tasks[0].result(), tasks[1].result()
 
     async def _measure(self, subject: Subject, cases: Sequence[EvalCase], repeats: int, concurrency: int) -> Measured:
