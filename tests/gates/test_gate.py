@@ -5,7 +5,7 @@ import pytest
 from pydantic import Field
 
 from penstock.contracts.pipeline import GateUse, Pipeline
-from penstock.errors import Invalid, NotFound, PenstockError, Unavailable
+from penstock.errors import Fault, Invalid, NotFound, PenstockError, Unavailable
 from penstock.gates.context import GateContext
 from penstock.gates.gate import GATES, Finding, find_gate, gate, parameter_faults, require_gates, run_gate
 
@@ -67,6 +67,18 @@ def test_an_exception_is_errored_with_its_sentence_and_never_passed(context: Con
     assert "Traceback" in result.artifacts["log"]
     away = run_gate(context(), use("test-broken", away=True))
     assert (away.outcome, away.reason) == ("errored", "the database is away")
+
+
+def test_broken_input_is_errored_with_its_first_fault_and_all_of_them_beside_it(context: Contexts) -> None:
+    @gate("test-faults", revision=1)
+    def faulty(context: GateContext) -> Finding:
+        faults = [Fault("cases.jsonl", line, 1, "id", "is there twice", "rename it") for line in (7, 3)]
+        raise Invalid("the dataset has faults", where="cases.jsonl", now="mend the lines", faults=faults)
+
+    result = run_gate(context(), use("test-faults"))
+    first = "cases.jsonl:3:1: id: is there twice (rename it)"
+    assert (result.outcome, result.reason) == ("errored", f"the dataset has faults: {first} (and 1 more)")
+    assert result.artifacts["faults"] == [first, first.replace(":3:", ":7:")]
 
 
 def test_an_interrupt_is_not_a_finding(context: Contexts) -> None:

@@ -37,6 +37,8 @@ def test_release_to_dev_measures_and_routes(driven: Project, instance: dg.Dagste
     result = run(driven.root, "release_to_dev", instance)
     assert result.success
     assert checks(result) == {"schema": True, "unit": True, "contract": True}
+    (schema,) = (one for one in result.get_asset_check_evaluations() if one.check_name == "schema")
+    assert list(schema.metadata)[:3] == ["why", "verdict", "report"]
     table = open_workspace(load_settings(driven.root)).releases.newest_table()
     assert table is not None
     assert [entry.version for entry in table.agents["testcase-generator"].dev] == ["1.0.0"]
@@ -67,6 +69,15 @@ def test_a_route_without_approval_is_refused_and_not_retried(driven: Project, in
     table = open_workspace(load_settings(driven.root)).releases.newest_table()
     assert table is not None
     assert table.agents["testcase-generator"].canary is None
+    shown = {one.check_name: one.metadata for one in result.get_asset_check_evaluations()}
+    assert shown.keys() == {"model", "shadow", "diff", "eval"}
+    assert str(shown["eval"]["why"].value).startswith("passed: ")
+    scorers = shown["eval"]["scorers"]
+    assert isinstance(scorers, dg.TableMetadataValue)
+    assert "finished" in {record.data["scorer"] for record in scorers.records}
+    assert {"datasets", "report", "p95 ms"} <= shown["eval"].keys()
+    (evidence,) = result.asset_materializations_for_node("canary_evidence")
+    assert evidence.metadata["eval: mean finished"].value == 1.0
 
 
 def test_a_failed_gate_is_a_failed_check_and_nothing_is_routed(driven: Project, instance: dg.DagsterInstance) -> None:

@@ -29,7 +29,7 @@ from penstock.testing.executor_world import wait_until
 from penstock.testing.model_server import ModelServer
 from penstock.testing.project import Project
 
-CASES, SHARDS, LOST_AFTER_S = 96, 12, 30
+CASES, SHARDS, LOST_AFTER_S = 96, 12, 20
 SCORERS = "[{scorer: finished, atLeast: 0.9}, {scorer: fields, params: {expect: [{path: $.answer, minLength: 1}]}}]"
 PIPELINE = """\
 apiVersion: penstock.dev/v1

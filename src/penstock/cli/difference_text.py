@@ -7,6 +7,7 @@ import orjson
 
 from penstock.reporting.markdown import escape
 
+SHOWN_MISSING = 20
 SHOWN_CASES = 5
 SHOWN_CHANGES = 5
 SHOWN_PATHS = 8
@@ -26,7 +27,10 @@ def difference_lines(found: Document) -> list[str]:
         lines += _case_lines(case)
     more = found["casesInAll"] - sum(case["equal"] for case in found["cases"]) - len(changed[:SHOWN_CASES])
     lines += [f"  and {more} more that changed" for _ in range(more > 0)]
-    lines += [f"  missing: {one['side']} {one['case']}: {one['what']}" for one in found["problems"]]
+    missing = found["problems"]
+    lines += [f"  missing: {one['side']} {one['case']}: {one['what']}" for one in missing[:SHOWN_MISSING]]
+    more = len(missing) - SHOWN_MISSING
+    lines += [f"  and {more} more missing: --json names them all" for _ in range(more > 0)]
     return lines
 
 
@@ -41,11 +45,15 @@ def difference_markdown(title: str, outcome: str, reason: str, found: Document) 
             lines += ["", "| case | place | before | after |", "|---|---|---|---|"]
         for case in changed:
             lines += _case_rows(case)
-    problems = found.get("problems", [])
+    missing = found.get("problems", [])
     lines += [
         "",
-        *(f"- missing: {escape(one['side'])} {escape(one['case'])}: {escape(one['what'])}" for one in problems),
+        *(
+            f"- missing: {escape(one['side'])} {escape(one['case'])}: {escape(one['what'])}"
+            for one in missing[:SHOWN_MISSING]
+        ),
     ]
+    lines += [f"- and {len(missing) - SHOWN_MISSING} more missing" for _ in range(len(missing) > SHOWN_MISSING)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -11,7 +11,6 @@ from penstock.cli.output import json_option, show
 from penstock.cli.verdict import EXITS, Terminal, parse_version
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.pipeline import GateUse
-from penstock.errors import NotFound
 from penstock.gates.context import GateContext
 from penstock.gates.draft import draft_context
 from penstock.gates.gate import run_gate
@@ -22,6 +21,7 @@ from penstock.registry.source import TreeSource
 from penstock.scoring.progress import terminal_progress
 
 SHOWN_FLIPS = 5
+SHOWN_MISSING = 20
 
 
 @click.command()
@@ -54,7 +54,7 @@ def eval(version: str, against: str | None, sample: int | None, fresh: bool, as_
 
 
 def evaluation_text(context: GateContext, result: GateResult) -> str:
-    """The verdict as lines: the sentence, each scorer, the first cases that flipped, what is missing."""
+    """The verdict as lines: the sentence, each scorer, the first cases that flipped, the first that are missing."""
     found = result.artifacts
     lines = [f"{context.agent}@{context.version} {result.gate}: {result.outcome}", f"  {result.reason}"]
     lines += [f"  {fault}" for fault in found.get("faults", [])]
@@ -62,10 +62,13 @@ def evaluation_text(context: GateContext, result: GateResult) -> str:
     lines += [_flip_line(one) for one in found.get("flips", [])[:SHOWN_FLIPS]]
     more = found.get("flipsInAll", 0) - SHOWN_FLIPS
     lines += [f"  and {more} more flips" for _ in range(more > 0)]
+    missing = found.get("problems", [])
     lines += [
         f"  missing: {one['side']} {one['case']} (repeat {one['repeat']}): {one['what']}"
-        for one in found.get("problems", [])
+        for one in missing[:SHOWN_MISSING]
     ]
+    more = len(missing) - SHOWN_MISSING
+    lines += [f"  and {more} more missing: --json names them all" for _ in range(more > 0)]
     if "run" in found:
         lines.append(_run_line(found["run"]))
     return "\n".join(lines)
@@ -93,7 +96,7 @@ def _run_line(run: dict[str, Any]) -> str:
 
 def _take_sample(registry: Registry, agent: str, sample: int) -> None:
     suite = registry.evals.get(agent)
-    if suite is None:
-        raise NotFound("no eval suite", where=f"evals/{agent}.yaml", now="write one: datasets and scorers")
+    if suite is None:  # the gate says so, and why: there is none, or it has faults
+        return
     spec = suite.spec.model_copy(update={"sample": sample})
     registry.evals[agent] = suite.model_copy(update={"spec": spec})

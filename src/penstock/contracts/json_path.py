@@ -4,10 +4,11 @@ They are bounded in length, in descents and in what they may select, and have no
 """
 
 import functools
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from jsonpath import JSONPathEnvironment, JSONPathError
+from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
 from jsonpath.path import JSONPath
 
 PATH_LENGTH = 500
@@ -37,10 +38,20 @@ def selected_values(path: str, value: Any) -> list[Any]:
     """What a right path selects, in document order; raises `TooManySelected`."""
     if path == "$":
         return [value]
-    found = [match.obj for match in islice(_compiled(path).finditer(value), SELECTED + 1)]
+    found = [match.obj for match in islice(_matches(path, value), SELECTED + 1)]
     if len(found) > SELECTED:
         raise TooManySelected(f"{path} selects more than {SELECTED} values")
-    return found
+    return [value] * len(found) if isinstance(value, str) else found
+
+
+def selected_places(path: str, value: Any) -> Iterator[tuple[str | int, ...]]:
+    """The keys and positions from the root of what a right path selects, in document order."""
+    return (tuple(match.parts) for match in _matches(path, value))
+
+
+def _matches(path: str, value: Any) -> Iterable[JSONPathMatch]:
+    """A text is one value with nothing inside: the library would read it as JSON, so another such value stands in."""
+    return _compiled(path).finditer(None if isinstance(value, str) else value)
 
 
 @functools.cache

@@ -22,6 +22,15 @@ def suite_path(agent: str) -> str:
     return f"evals/{agent}.yaml"
 
 
+def without_suite(context: GateContext) -> Finding:
+    """Why there is no eval suite to take cases from: nobody wrote one, or it has faults."""
+    path = suite_path(context.agent)
+    faults = [str(fault) for fault in context.registry.faults if fault.path == path]
+    if faults:
+        return Finding("failed", f"the eval suite is broken: {faults[0]}", artifacts={"faults": faults})
+    return Finding("failed", f"there is no eval suite: write {path}")
+
+
 def comparison_reads(context: GateContext) -> dict[str, Any]:
     """What is compared: suite and cases, both runtimes, and what prod serves."""
     registry, baseline = context.registry, context.baseline

@@ -14,7 +14,7 @@ from penstock.gates.comparing import (
     first_cases,
     run_document,
     sides,
-    suite_path,
+    without_suite,
     without_verdict,
 )
 from penstock.gates.context import GateContext
@@ -55,7 +55,7 @@ def diff(
     """
     suite = context.registry.evals.get(context.agent)
     if suite is None:
-        return Finding("failed", f"there is no eval suite: write {suite_path(context.agent)}")
+        return without_suite(context)
     candidate, baseline = sides(context, runtime)
     if (candidate.release.digest, candidate.runtime) == (baseline.release.digest, baseline.runtime):
         return Finding("passed", f"prod serves this release on {baseline.runtime}: there is nothing to compare")

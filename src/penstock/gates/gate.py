@@ -233,7 +233,12 @@ def _uncompared(use: GateUse) -> Finding:
 def _errored(error: Exception) -> Finding:
     sentence = error.what if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
     log = "".join(traceback.format_exception(error))
-    return Finding("errored", _printable(sentence), artifacts={"error": _printable(str(error)), "log": _printable(log)})
+    artifacts: dict[str, Any] = {"error": _printable(str(error)), "log": _printable(log)}
+    if isinstance(error, Invalid) and error.faults:
+        more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
+        sentence = f"{sentence}: {error.faults[0]}{more}"
+        artifacts["faults"] = [_printable(str(fault)) for fault in error.faults]
+    return Finding("errored", _printable(sentence), artifacts=artifacts)
 
 
 def _printable(text: str) -> str:

@@ -4,11 +4,13 @@ Both ends take the same settings from here. A task is acknowledged when it is do
 nothing: after `shard_seconds` the broker gives its shards to another, which finds the trials that were made.
 """
 
+import importlib
 from typing import Any
 
 import dagster as dg
 
 from penstock.errors import Unavailable
+from penstock.llm.load import load
 from penstock.settings import Settings, load_settings
 
 try:
@@ -54,10 +56,13 @@ def shard_executor(settings: Settings) -> dg.ExecutorDefinition:
 
 
 def worker_app() -> Celery:
-    """The app that workers run; raises `Unavailable` in a project that names no broker."""
+    """The app that workers run; raises `Unavailable` in a project that names no broker, and without LiteLLM."""
     settings = load_settings()
     if not settings.celery_broker:
         raise Unavailable("no broker is named", where="celery_broker", now="set PENSTOCK_CELERY_BROKER=redis://...")
+    # Before the worker forks and says that it is ready: else its first shard takes half a minute on a busy machine.
+    load()
+    importlib.import_module("penstock.orchestration.definitions")
     found = celery_settings(settings)
     made: Celery = make_app(  # type: ignore[no-untyped-call]
         {name: found[name] for name in ("broker", "backend", "include")}

@@ -173,3 +173,9 @@ def _at(value: Any, place: tuple[str | int, ...]) -> Any:
     for part in place:
         value = value[part]
     return value
+
+
+@pytest.mark.parametrize("text", ["[", "[1, 2]", '{"a": 1}', "{"])
+def test_a_text_that_looks_like_json_is_a_text(text: str) -> None:
+    assert [change.path for change in artifact_changes("x", text, rules(ignore=["$.a", "$[0]"]))] == ["$"]
+    assert artifact_changes("x", text, rules(ignore=["$"])) == []

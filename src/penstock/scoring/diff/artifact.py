@@ -8,7 +8,7 @@ from typing import Any, Literal
 import orjson
 
 from penstock.contracts.eval_suite import DiffRules
-from penstock.scoring.diff.json_place import Place, pattern_of, selected_places, written
+from penstock.scoring.diff.json_place import Place, pattern_of, places_at, written
 from penstock.scoring.side_document import LONGEST, clipped
 
 ChangeKind = Literal["changed", "added", "removed"]
@@ -92,15 +92,15 @@ class _Side:
 
     @cached_property
     def ignored(self) -> frozenset[Place]:
-        return selected_places(self.rules.ignore, self.value)
+        return places_at(self.rules.ignore, self.value)
 
     @cached_property
     def unordered(self) -> frozenset[Place]:
-        return selected_places(self.rules.unordered, self.value)
+        return places_at(self.rules.unordered, self.value)
 
     @cached_property
     def tolerances(self) -> list[frozenset[Place]]:
-        return [selected_places([one.path], self.value) for one in self.rules.tolerances]
+        return [places_at([one.path], self.value) for one in self.rules.tolerances]
 
     @cached_property
     def prepared(self) -> Any:

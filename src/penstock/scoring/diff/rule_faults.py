@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from penstock.contracts.eval_suite import DiffRules
-from penstock.scoring.diff.json_place import Place, path_fault
+from penstock.contracts.json_path import path_fault
+from penstock.scoring.diff.json_place import Place
 
 
 def rule_faults(rules: DiffRules) -> Iterator[tuple[Place, str]]:
