@@ -41,7 +41,8 @@ def world(worlds_folder: Path, tmp_path: Path) -> Callable[[str], World]:
 
     empty     an empty folder
     project   what `agentctl init` lays down, with a bare remote called origin, on main
-    released  the demo's three clones: testcase-generator 1.0.0 in prod, 1.1.0 in dev with its evidence; begins at the release manager
+    released  the demo's three clones: testcase-generator 1.0.0 in prod, 1.1.0 in dev with what canary asks for; it
+              begins at the release manager
     served    the same with an executor on port 8080
     """
 

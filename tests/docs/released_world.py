@@ -48,6 +48,7 @@ class Beginning(Story):
             traffic = Traffic(executor.url, GENERATOR)
             asyncio.run(traffic.send(self.inputs(GENERATOR, FIRST_RUNS), users="first", stage="canary"))
             self._require_no_failure(traffic)
+            self._until_stored(GENERATOR, FIRST_RUNS)
             self._promote(f"{GENERATOR}@{OLD}", "prod", MANAGER, executor)
         self._arrive(NEW, GENERATOR)
         self._evaluate(f"{GENERATOR}@{NEW}")

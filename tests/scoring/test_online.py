@@ -62,6 +62,7 @@ class Told:
     budget: DayBudget
     title: str = "quality"
     digest: str = "sha256:quality"
+    own_files: tuple[str, ...] = ()
     cost_usd: float | None = 0.01
     judge: JudgeDoor | None = field(default_factory=Judge)
     seen: list[tuple[Case, Trial]] = field(default_factory=list)

@@ -346,6 +346,7 @@ class Asking:
     """A scorer that asks its judge."""
 
     title, digest = "asking", "sha256:asking"
+    own_files: tuple[str, ...] = ()
 
     def __init__(self, rig: Rig) -> None:
         self.judge = rig.judge("agents/grader@1.0.0")

@@ -29,8 +29,9 @@ class Looking:
         digest: str = "sha256:1",
         pairwise: bool = False,
         judge: JudgeDoor | None = None,
+        own_files: tuple[str, ...] = (),
     ) -> None:
-        self.title, self.digest, self.judge = title, digest, judge
+        self.title, self.digest, self.judge, self.own_files = title, digest, judge, own_files
         self.scorer = Scorer(title, _never, "score", 1, {"pairwise"} if pairwise else ())
         self.seen: list[tuple[str, int]] = []
         self._look = look
@@ -164,6 +165,18 @@ async def test_without_money_only_those_that_ask_a_judge_are_left_out() -> None:
     assert (asks.seen, len(scores.problems)) == ([], 4)
     assert scores.stopped is not None
     assert "4 of 8 scores were not made" in scores.stopped
+
+
+async def test_without_time_own_code_is_left_out_too_for_it_may_hang() -> None:
+    measured, cases = await measured_of(2), eval_cases(2)
+    moments = iter([0.0])
+    budget = Budget(1.0, 1.0, clock=lambda: next(moments, 61.0))
+    own = Looking(lambda *_: 1.0, title="own", digest="sha256:own", own_files=("sha256:file",))
+    free = Looking(lambda *_: 1.0, title="free", digest="sha256:free")
+    limits = Bounds(1, 4, {}, budget)
+    scores = await score_all(measured, cases, [own, free], RELEASE, limits, MemoryTrials())
+    assert {row.title for row in scores.rows} == {"free"}
+    assert (own.seen, scores.stopped) == ([], "the budget of 1 minutes is used up: 4 of 8 scores were not made")
 
 
 async def test_an_environment_that_is_gone_ends_it() -> None:

@@ -9,8 +9,10 @@ from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
 from penstock.cli.verdict import Judged, Terminal, exit_status, judge, next_stage, parse_version, unresolved
 from penstock.contracts.pipeline import Pipeline
+from penstock.contracts.policy import Stage
 from penstock.contracts.stages import StagesSpec
 from penstock.errors import Fault, Invalid, Unavailable, WrongUse
+from penstock.gates.context import STAGES
 from penstock.gates.draft import draft_context
 from penstock.gates.schema import files_of
 from penstock.registry.change import Change, change_against
@@ -30,10 +32,13 @@ from penstock.release.workspace import Workspace, open_workspace
 @click.command()
 @click.argument("versions", metavar="[AGENT@V]...", nargs=-1)
 @click.option("--base", metavar="REV", help="What changed is judged against; default: the remote's base branch.")
+@click.option("--to", type=click.Choice(STAGES), help="Run all gates up to this stage; default: the next stage.")
 @click.option("--again", is_flag=True, help="Measure anew what was found before; needs --reason.")
 @click.option("--reason", metavar="TEXT", help="Why it is measured again.")
 @json_option
-def check(versions: tuple[str, ...], base: str | None, again: bool, reason: str | None, as_json: bool) -> int:
+def check(
+    versions: tuple[str, ...], base: str | None, to: Stage | None, again: bool, reason: str | None, as_json: bool
+) -> int:
     """Runs all gates of the next stage: of AGENT@V, or of each version that the change brings or voids the evidence of.
 
     A version that is on the base branch as it stands here is judged from there, and its results count (driver = ci).
@@ -41,7 +46,7 @@ def check(versions: tuple[str, ...], base: str | None, again: bool, reason: str 
     """
     if again != bool(reason):
         raise WrongUse("--again needs --reason, and --reason --again", now="say why it is measured again")
-    checking = Checking(open_workspace(project_settings()), base)
+    checking = Checking(open_workspace(project_settings()), base, to)
     if versions:
         named = [parse_version(version) for version in versions]
         judged = [checking.judge(*one, reason) for one in dict.fromkeys(named)]
@@ -65,6 +70,7 @@ class Checking:
 
     workspace: Workspace
     given_base: str | None
+    to: Stage | None = None
 
     @cached_property
     def tree(self) -> Registry:
@@ -147,7 +153,7 @@ class Checking:
         stages = _stages(registry, agent)
         if table is not None and routes is not None:
             stages = stages_in_force(table, agent)
-        stage = next_stage(stages, version)
+        stage = self._stage(stages, version)
         try:
             resolved = resolve(registry, agent, version)
         except Invalid as error:
@@ -159,7 +165,7 @@ class Checking:
         return judge(context, pipeline, stage, source=source, releases=workspace.releases, again=again)
 
     def _judge_draft(self, agent: str, version: str, again: str | None) -> Judged:
-        stage = next_stage(_stages(self.tree, agent), version)
+        stage = self._stage(_stages(self.tree, agent), version)
         try:
             context = draft_context(
                 self.workspace.settings,
@@ -173,6 +179,11 @@ class Checking:
         except Invalid as error:
             return unresolved(agent, version, stage, error, draft=True)
         return judge(context, self.pipeline, stage, source="the working tree", again=again)
+
+    def _stage(self, stages: StagesSpec | None, version: str) -> Stage:
+        """The stage whose gates are run, with all before it: the next one, or a later one that was asked for."""
+        following = next_stage(stages, version)
+        return following if self.to is None else max(following, self.to, key=STAGES.index)
 
     def _difference(self, agent: str, version: str) -> str | None:
         """Why this is a draft: what differs from the base branch's head; None if nothing that a gate reads does."""

@@ -12,6 +12,7 @@ from penstock.cli.difference_text import difference_lines, difference_markdown
 from penstock.cli.gate import gate_use
 from penstock.cli.output import json_option, show
 from penstock.cli.verdict import EXITS, Terminal, parse_version
+from penstock.cli.watching import watching
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.pipeline import GateUse
 from penstock.errors import NotFound, WrongUse
@@ -21,7 +22,6 @@ from penstock.gates.gate import run_gate
 from penstock.registry.load import load_registry
 from penstock.registry.resolve import resolve
 from penstock.registry.source import TreeSource
-from penstock.scoring.progress import terminal_progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -118,7 +118,7 @@ def _use(context: GateContext, gate: str, given: dict[str, Any]) -> GateUse:
 
 
 def _run(context: GateContext, use: GateUse, *, quiet: bool) -> GateResult:
-    with terminal_progress(quiet=quiet) as watch:
+    with watching(quiet=quiet) as watch:
         return run_gate(replace(context, watch=watch), use)
 
 

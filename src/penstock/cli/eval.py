@@ -9,6 +9,7 @@ from penstock.cli.context import project_settings
 from penstock.cli.gate import gate_use
 from penstock.cli.output import json_option, show
 from penstock.cli.verdict import EXITS, Terminal, parse_version
+from penstock.cli.watching import watching
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.pipeline import GateUse
 from penstock.gates.context import GateContext
@@ -18,7 +19,6 @@ from penstock.registry.documents import Registry
 from penstock.registry.load import load_registry
 from penstock.registry.resolve import resolve
 from penstock.registry.source import TreeSource
-from penstock.scoring.progress import terminal_progress
 
 SHOWN_FLIPS = 5
 SHOWN_MISSING = 20
@@ -47,7 +47,7 @@ def eval(version: str, against: str | None, sample: int | None, fresh: bool, as_
     use = gate_use(registry, "eval")
     if fresh:
         use = GateUse.model_validate({"gate": "eval", "params": {**use.params, "fresh": True}})
-    with terminal_progress(quiet=as_json) as watch:
+    with watching(quiet=as_json) as watch:
         result = run_gate(replace(context, watch=watch), use)
     show(result.as_document(), evaluation_text(context, result), as_json=as_json)
     return EXITS.get(result.outcome, 0)

@@ -36,8 +36,11 @@ def promote(version: str, stage: Stage, override: bool, reason: str | None, wait
     table = applied.published.table
     assert table is not None
     routes = table.agents[subject[0]]
+    standing = routes.dev if stage == "dev" else [getattr(routes, stage)]
+    is_in_force = any(entry is not None and entry.version == subject[1] for entry in standing)
+    hindrances = [*map(str, applied.published.unresolved), *applied.published.problems]
     document = {
-        "outcome": "done",
+        "outcome": "done" if is_in_force else "committed",
         "agent": subject[0],
         "version": subject[1],
         "to": stage,
@@ -45,13 +48,15 @@ def promote(version: str, stage: Stage, override: bool, reason: str | None, wait
         "generation": table.generation,
         "override": override,
         "stages": standing_line(routes),
+        "problems": hindrances,
     }
+    told = f"stands in {stage}" if is_in_force else f"is committed to {stage} but does not stand there yet"
     text = (
-        f"{version} stands in {stage}: commit {applied.commit[:12]}, routing table {table.generation} is in force\n"
+        f"{version} {told}: commit {applied.commit[:12]}, routing table {table.generation} is in force\n"
         f"  {subject[0]}: {standing_line(routes)}"
     )
-    show(document, text, as_json=as_json)
-    return 0
+    show(document, "\n  ".join([text, *([] if is_in_force else hindrances)]), as_json=as_json)
+    return 0 if is_in_force else 1
 
 
 def _ask(

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from penstock.cli.output import say
+from penstock.cli.watching import watching
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Stage
@@ -131,7 +132,8 @@ def judge(
     again: str | None = None,
 ) -> Judged:
     """Runs the gates before a stage, keeps what counts, writes the report."""
-    results = run_stage(context, pipeline, stage, again=again)
+    with watching() as watch:
+        results = run_stage(replace(context, watch=watch), pipeline, stage, again=again)
     view = find_evidence(context, pipeline, stage, None if context.origin == "released" else results)
     if releases is not None and not view.draft:
         store_evidence(context, view)

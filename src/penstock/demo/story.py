@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ GENERATOR, PLANNER = "testcase-generator", "testplan-generator"
 OLD, NEW = "1.0.0", "1.1.0"
 DATASETS = {GENERATOR: "requirements", PLANNER: "requirement-test-cases"}
 FIRST_RUNS = 30
+STORED_WITHIN_S = 60
 PLATFORM = Person("platform", "Pat Platform", "platform@example.com")
 
 
@@ -77,6 +79,7 @@ class Story:
             asyncio.run(traffic.send(self.inputs(agent, FIRST_RUNS), users=f"first-{agent}", stage="canary"))
             self._require_no_failure(traffic)
             self.stage.say(f"   {FIRST_RUNS} requests at stage canary, answered by {dict(traffic.versions)}")
+            self._until_stored(agent, FIRST_RUNS)
             self._promote(f"{agent}@{OLD}", "prod", MANAGER, executor)
 
     def _merge_request(self) -> None:
@@ -199,6 +202,15 @@ class Story:
         self.stage.say(
             f"   {ref} is live at {stage}: generation {_generation(done)}, {seconds:.2f} s after the command ended"
         )
+
+    def _until_stored(self, agent: str, count: int) -> None:
+        """Waits until the database has so many runs of the canary: an answer comes before that."""
+        question = ("runs", "--agent", agent, "--stage", "canary", "--limit", str(count))
+        for _ in range(STORED_WITHIN_S):
+            if len(self.stage.agentctl(MANAGER, *question)["runs"]) >= count:
+                return
+            time.sleep(1)
+        raise PenstockError(f"{count} runs of {agent} are not stored yet", now="read the executor's log")
 
     def _follow_main(self, person: Person) -> None:
         self.stage.git(person, "fetch", "--quiet", "origin", show=False)

@@ -137,12 +137,16 @@ def parameter_faults(use: GateUse, place: Path = (), path: str = PIPELINE) -> li
         found = find_gate(use.gate)
     except NotFound as error:
         return [Fault(path, 0, 0, pointer((*place, "gate")), error.what, error.now)]
+    faults = []
+    if "when_no_baseline" in use.model_fields_set and not found.compares:
+        what = f"gate {use.gate!r} is asked of first versions too"
+        faults.append(Fault(path, 0, 0, pointer((*place, "whenNoBaseline")), what, "leave whenNoBaseline out"))
     try:
         found.parameters.model_validate(use.params)
     except ValidationError as error:
         names = [info.alias or key for key, info in found.parameters.model_fields.items()]
-        return [_parameter_fault(use, fault, names, place, path) for fault in error.errors()]
-    return []
+        faults += [_parameter_fault(use, fault, names, place, path) for fault in error.errors()]
+    return faults
 
 
 def pipeline_faults(pipeline: Pipeline, path: str = PIPELINE) -> list[Fault]:

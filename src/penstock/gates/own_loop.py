@@ -1,8 +1,6 @@
 """Runs a coroutine from a gate, which is a plain function, on an event loop of its own."""
 
-import asyncio
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -10,6 +8,9 @@ T = TypeVar("T")
 
 def on_own_loop(work: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result. A caller that is on a loop itself is blocked meanwhile; the work gets a thread."""
+    import asyncio  # `validate` imports the gates and runs none of them
+    from concurrent.futures import ThreadPoolExecutor
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # the engine and the statistics are loaded only by who measur
     from penstock.scoring.recorded_run import RecordedRuns
 
 MIN_RUNS = 20
+MOST_REFUSED = 0.5
+"""Share of runs with a refused write beyond which a shadow says nothing, unless the pipeline sets `maxRefusedShare`."""
 CONCURRENCY = 16
 """Runs in flight of an agent without an eval suite."""
 
@@ -59,8 +61,9 @@ def shadow(
     At most `sample` runs, chosen by digest; below `min_runs` of them the suite's cases fill up to `sample`. No tool
     that writes is called: an equal call of the recorded run answers, else the model reads a refusal. Failed = more
     than `max_failed` of the candidate's runs fail where prod's finish, more than `max_refused_share` would have written
-    something else, or another declared limit is missed. Inconclusive = fewer than `min_runs` pairs, or the budget
-    (default: the suite's) ended it. `noise_floor` false saves prod's own runs and compares with the recorded ones.
+    something else, or another declared limit is missed. Inconclusive = fewer than `min_runs` pairs, the budget
+    (default: the suite's) ended it, or, without `max_refused_share`, more than half of the runs were refused a write.
+    `noise_floor` false saves prod's own runs and compares with the recorded ones.
     A draft gets no production runs unless a person who may read them runs it.
     """
     candidate, baseline = sides(context, runtime)
@@ -209,6 +212,9 @@ def _finding(
     measured = {**difference_figures(difference), "failedShare": failed, "refusedShare": refused}
     finding = Finding("passed", _sentence(inputs, difference, failed, refused), measured, asked.as_limit, artifacts)
     missed = asked.missed(difference, failed, refused)
+    if not missed and asked.refused is None and refused > MOST_REFUSED:
+        reason = f"{refused:.1%} of the runs were refused a write that prod did not make: what follows it was not seen"
+        return replace(finding, outcome="inconclusive", reason=reason)
     return replace(finding, outcome="failed", reason="; ".join(missed)) if missed else finding
 
 

@@ -13,9 +13,9 @@ def run_stage(context: GateContext, pipeline: Pipeline, stage: Stage, *, again: 
     """The results of the gates of `stage` and of all earlier ones, in order; every gate runs, whatever others found.
 
     Released results are stored as they come, drafts never. passed, failed and inconclusive ones of equal inputs are
-    found again (of `canary-runs` only passed), errored ones never; `again` is a reason to measure all of them anew,
-    and all earlier results stay. Raises `Invalid` for a pipeline that no gate takes, `Unavailable` when the records
-    cannot be read or written.
+    found again (of `canary-runs` and `shadow` only passed), errored ones never; `again` is a reason to measure all of
+    them anew, and all earlier results stay. Raises `Invalid` for a pipeline that no gate takes, `Unavailable` when the
+    records cannot be read or written.
     """
     require_gates(pipeline)
     records = context.records if context.origin == "released" else None

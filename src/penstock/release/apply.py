@@ -40,7 +40,8 @@ class Applied:
 def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Override | None = None) -> Applied:
     """Does what `planned` says, or nothing: evidence again, commit, push, publish.
 
-    Raises `Refused` with every unmet condition, `Conflict` when the stages file has moved since the plan.
+    Raises `Refused` with every unmet condition, `Conflict` when the stages file has moved since the plan or a result is
+    not what was stored, `Invalid` or `NotFound` when it is damaged or gone.
     """
     of = planned.situation
     require_ready(planned, override=override is not None)
@@ -54,6 +55,8 @@ def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Overri
         assert again.after is not None
         final[0] = again
         if again.situation.view is not None:
+            if override is None:
+                _require_as_stored(workspace, again.situation.view)
             workspace.records.put_evidence(again.situation.view.evidence)
         step("evidence read again")
         return write_stages(of.agent, again.after), _move(again, actor, override).message()
@@ -94,6 +97,18 @@ def _require_same_evidence(planned: EvidenceView | None, found: EvidenceView | N
             f"the evidence changed meanwhile: {planned.digest} was planned, {found.digest} counts now",
             now="look at the plan again",
         )
+
+
+def _require_as_stored(workspace: Workspace, view: EvidenceView) -> None:
+    """The index that evidence is found in is a copy: what counts is in the release store, under its own digest."""
+    for result in (gate.result for gate in view.gates if gate.counts):
+        assert result is not None  # nothing else counts
+        if workspace.releases.get_result(result.id) != result:
+            raise Conflict(
+                f"the result of gate {result.gate} is not the one of its digest {result.id}",
+                where="the database's index of results",
+                now=f"`agentctl check --again --reason` measures {view.agent}@{view.version} anew",
+            )
 
 
 def _move(planned: Plan, actor: str, override: Override | None) -> Move:

@@ -46,6 +46,11 @@ class Scoring(Protocol):
         """Whom it asks; None = nobody."""
         ...
 
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """The project's own code that it runs, which takes as long as it likes."""
+        ...
+
     async def score(self, case: Case, trial: Trial, release: Release, against: Trial | None = None) -> Score:
         """What it saw; raises `ScorerFailed` when it cannot say."""
         ...
@@ -95,8 +100,9 @@ async def score_all(
 ) -> Scores:
     """Every scorer over every trial of `measured`; a pairwise one sees the trial of `against` too.
 
-    Judges are paced and paid by `bounds`; once its budget is used up, those that ask one are left out and `stopped`
-    says so. Raises `Unavailable` when scores cannot be kept, and what cancels it; what was made until then is kept.
+    Judges are paced and paid by `bounds`; once its budget is used up, those that ask one are left out, once its time
+    is used up those with own code too, and `stopped` says so. Raises `Unavailable` when scores cannot be kept, and what
+    cancels it; what was made until then is kept.
     """
     for scorer in scorers:
         if isinstance(scorer.judge, EngineJudge) and scorer.judge.bounds is None:
@@ -191,11 +197,17 @@ class _Scoring:
         for task in left:
             if self.broken is not None or self.writer.problem is not None:
                 return
-            if task.scorer.judge is not None:
-                self.refusal = self.refusal or self.bounds.budget.refusal()
-                if self.refusal is not None:
-                    continue
+            if self._must_leave_out(task.scorer):
+                continue
             await self._score(task)
+
+    def _must_leave_out(self, scorer: Scoring) -> bool:
+        """Whether the budget has nothing left for it: judges take money and time, own code (it may hang) takes time."""
+        budget = self.bounds.budget
+        if scorer.judge is None and not (scorer.own_files and budget.remaining_s == 0):
+            return False
+        self.refusal = self.refusal or budget.refusal()
+        return self.refusal is not None
 
     async def _score(self, task: _Task) -> None:
         try:

@@ -118,12 +118,19 @@ def _bounds(plan: ShadowPlan) -> Bounds:
 
 
 def refused_share(pairs: Sequence[TrialPair]) -> float | None:
-    """The share of pairs in which the candidate wanted to write something that production did not; None of no pair."""
+    """The share of pairs in which the candidate wanted to write something that production did not; None of no pair.
+
+    On a dataset's case nothing answers a write on either side: a pair in which both were refused does not count.
+    """
     if not pairs:
         return None
-    return sum(any(call.source == REFUSED for call in pair.candidate.calls) for pair in pairs) / len(pairs)
+    return sum(_was_refused(pair.candidate) and not _was_refused(pair.baseline) for pair in pairs) / len(pairs)
 
 
 def newly_failed(pairs: Sequence[TrialPair]) -> list[TrialPair]:
     """The pairs in which the candidate failed where production finished."""
     return [pair for pair in pairs if pair.baseline.finished and not pair.candidate.finished]
+
+
+def _was_refused(trial: Trial) -> bool:
+    return any(call.source == REFUSED for call in trial.calls)

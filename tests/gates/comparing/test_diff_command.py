@@ -139,3 +139,24 @@ def test_a_missing_run_is_named(world: Any, model: Callable[..., Any], agentctl:
     status, said = agentctl("diff", "echo@1.1.0", "--against", "1.0.0")
     assert status == 3
     assert "  missing: candidate words/one: " in said
+
+
+@pytest.mark.parametrize("form", [[], ["--markdown"]])
+def test_the_first_missing_runs_are_listed_and_the_others_counted(
+    world: Any, agentctl: Callable[..., Any], form: list[str]
+) -> None:
+    path = world.project.root / "datasets/words/cases.jsonl"
+    path.write_text(path.read_text().replace(FIXED.strip("\n"), "}"))
+    status, said = agentctl("diff", "echo@1.1.0", "--against", "1.0.0", *form)
+    assert status == 3, said
+    missing = len(re.findall(r"^(?:  |- )missing: ", said, re.MULTILINE))
+    [others] = re.findall(r"and (\d+) more missing", said)
+    assert (missing, int(others)) == (20, 16)
+
+
+def test_a_sample_of_a_broken_suite_says_what_is_broken(world: Any, agentctl: Callable[..., Any]) -> None:
+    path = world.project.root / "evals/echo.yaml"
+    path.write_text(path.read_text() + "  : [\n")
+    status, said = agentctl("eval", "echo@1.1.0", "--against", "1.0.0", "--sample", "3")
+    assert status == 1
+    assert "the eval suite is broken: evals/echo.yaml:" in said

@@ -198,6 +198,13 @@ def test_without_a_suite_or_a_baseline(ready: Any) -> None:
     assert (result.outcome, result.reason) == ("failed", "there is no eval suite: write evals/echo.yaml")
 
 
+def test_a_suite_with_faults_is_not_called_missing(ready: Any) -> None:
+    ready.project.write({"evals/echo.yaml": "apiVersion: penstock.dev/v1\nkind: [\n"})
+    result = run(ready.context())
+    assert (result.outcome, ready.model.calls) == ("failed", 0)
+    assert result.reason.startswith("the eval suite is broken: evals/echo.yaml:")
+
+
 def test_a_baseline_that_the_registry_makes_otherwise_is_no_evidence(ready: Any) -> None:
     context = ready.context()
     other = context.baseline.model_copy(update={"min_engine": "0.2.0"})

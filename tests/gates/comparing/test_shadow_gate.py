@@ -44,7 +44,9 @@ def test_a_candidate_that_would_write_something_else_does_not(world: Any, model:
     [refused] = result.artifacts["cases"][0]["refused"]
     assert refused["tool"] == "store"
     assert refused["arguments"]["q"].startswith("PLEASE KEEP")
-    assert run(world.context()).outcome == "passed"
+    undeclared = run(world.context())
+    assert undeclared.outcome == "inconclusive"
+    assert "was not seen" in undeclared.reason
 
 
 def test_nobody_gets_the_answers_and_no_session_is_touched(world: Any) -> None:
