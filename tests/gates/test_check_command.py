@@ -149,6 +149,21 @@ def test_a_new_version_on_a_branch_is_a_draft(echo: Project, run: Run) -> None:
     assert not (echo.root / ".penstock").exists()
 
 
+@pytest.mark.parametrize(("to", "stage"), [("dev", "dev"), ("canary", "canary"), ("prod", "prod")])
+def test_all_gates_up_to_a_later_stage_can_be_asked_for(echo: Project, run: Run, to: str, stage: str) -> None:
+    _, document = run("check", "echo@1.0.0", "--to", to)
+    [found] = document["versions"]
+    gates = [gate["gate"] for gate in found["gates"]]
+    assert found["stage"] == stage
+    assert gates == ["schema", "unit", "contract", *(["canary-runs"] if to == "prod" else [])]
+
+
+def test_several_versions_are_checked_at_once_and_each_only_once(echo: Project, run: Run) -> None:
+    new_version(echo)
+    _, document = run("check", "echo@1.0.0", "echo@1.1.0", "echo@1.0.0")
+    assert [found["version"] for found in document["versions"]] == ["1.0.0", "1.1.0"]
+
+
 def test_a_version_that_was_not_recorded_fails(echo: Project, run: Run) -> None:
     new_version(echo, recorded=False)
     status, document = run("check")

@@ -107,6 +107,13 @@ def test_parameters_are_the_gates_own(params: dict[str, Any], sentence: str) -> 
     assert fault.pointer.startswith("spec.stages.dev.gates[1].params.")
 
 
+def test_only_a_gate_that_compares_can_be_skipped_for_a_first_version() -> None:
+    asked = GateUse.model_validate({"gate": "eval", "whenNoBaseline": "skip"})
+    [fault] = parameter_faults(asked, ("spec", "stages", "canary", "gates", 0))
+    assert fault.pointer == "spec.stages.canary.gates[0].whenNoBaseline"
+    assert parameter_faults(GateUse.model_validate({"gate": "diff", "whenNoBaseline": "skip"})) == []
+
+
 def test_every_fault_of_a_pipeline_at_once(pipeline_of: Pipelines) -> None:
     pipeline = pipeline_of(
         dev=[{"gate": "unit", "params": {"timeout": 3}}, {"gate": "schema"}],
