@@ -52,7 +52,7 @@ class RuntimeRouter:
             try:
                 known = RUNTIMES.get(declaration.spec.adapter)(declaration)
             except ImportError as error:
-                raise _not_installed(declaration, str(error)) from None
+                raise _notinstalled_version(declaration, str(error)) from None
             self._adapters[name] = known
         return known
 
@@ -119,7 +119,8 @@ def missing_capabilities(agent: AgentSpec, declaration: Declaration) -> list[str
 
 
 @lru_cache(maxsize=64)
-def _installed(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
+    """The version of a package; None = it is not installed here."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -132,9 +133,9 @@ def _require_version(declaration: Declaration) -> None:
         range_ = SpecifierSet(spec.versions)
     except InvalidSpecifier:
         raise Invalid(f"{spec.versions!r} is no version range", where=where, now="write it as PEP 440 says") from None
-    found = _installed(spec.runtime)
+    found = installed_version(spec.runtime)
     if found is None:
-        raise _not_installed(declaration, f"{spec.runtime} is not installed")
+        raise _notinstalled_version(declaration, f"{spec.runtime} is not installed")
     if not range_.contains(found, prereleases=True):
         raise Unavailable(
             f"{spec.runtime} {found} is installed, and the adapter was tried with {spec.versions}",
@@ -143,7 +144,7 @@ def _require_version(declaration: Declaration) -> None:
         )
 
 
-def _not_installed(declaration: Declaration, what: str) -> Unavailable:
+def _notinstalled_version(declaration: Declaration, what: str) -> Unavailable:
     return Unavailable(what, where=f"runtimes/{declaration.metadata.name}.yaml", now=_pip_line(declaration))
 
 

@@ -1,11 +1,11 @@
 """The runtimes that a release may use, and their versions: what a replay depends on besides the recordings."""
 
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from typing import Any
 
 from penstock.contracts.release import Release
-from penstock.engine.router import RUNTIMES, missing_capabilities
+from penstock.engine.router import RUNTIMES, installed_version, missing_capabilities
 from penstock.registry.documents import Registry
 
 
@@ -17,7 +17,7 @@ def usable_runtimes(registry: Registry, release: Release) -> dict[str, dict[str,
     return {
         name: {
             "declaration": registry.file_digest(f"runtimes/{name}.yaml"),
-            "runtime": _installed(declaration.spec.runtime),
+            "runtime": installed_version(declaration.spec.runtime),
             "adapter": _adapter_version(declaration.spec.adapter),
         }
         for name, declaration in sorted(registry.runtimes.items())
@@ -28,14 +28,6 @@ def usable_runtimes(registry: Registry, release: Release) -> dict[str, dict[str,
 def own_runtime(release: Release, default_runtime: str) -> str:
     """The runtime that the agent names, else the project's default."""
     return release.agent.spec.runtime.selector or default_runtime
-
-
-@lru_cache(maxsize=64)
-def _installed(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 @lru_cache(maxsize=64)

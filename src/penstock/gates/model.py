@@ -4,12 +4,12 @@ Nothing real is called: a local server stands in for the provider, and every sec
 """
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from penstock.contracts.release import Release
+from penstock.engine.router import installed_version
 from penstock.gates.context import GateContext
 from penstock.gates.gate import Finding, gate
 from penstock.gates.own_loop import on_own_loop
@@ -28,7 +28,7 @@ def _reads(context: GateContext) -> Mapping[str, Any]:
     same = same_models(context)
     if same is not None:
         return {"baseline": same.digest}
-    return {"runtimes": {"litellm": _installed("litellm")}}
+    return {"runtimes": {"litellm": installed_version("litellm")}}
 
 
 @gate("model", revision=1, reads=_reads)
@@ -62,10 +62,3 @@ def _finding(rows: "list[CaseRow]", name: str) -> Finding:
 
 def _specs(release: Release) -> list[Any]:
     return [component.document["spec"] for component in release.models]
-
-
-def _installed(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

@@ -1,6 +1,5 @@
 """The cases of a suite: read from its datasets at one source, identified by their content."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from penstock.contracts.canonical import digest
@@ -77,8 +76,3 @@ def suite_cases(registry: Registry, spec: EvalSpec) -> CaseSet:
     ordered = sorted(every, key=lambda one: unit_order(one.id, one.cluster))
     chosen = ordered if spec.sample is None else ordered[: spec.sample]
     return CaseSet(tuple(chosen), {name: dataset_digest(registry, name) for name in spec.datasets}, len(every))
-
-
-def by_id(cases: Iterable[EvalCase]) -> dict[str, EvalCase]:
-    """The cases by their id."""
-    return {one.id: one for one in cases}

@@ -33,7 +33,6 @@ class ScorerVerdict:
     baseline: Mapping[str, float]
     labels: Mapping[str, int] = field(default_factory=dict)
     comparison: Mapping[str, Any] | None = None
-    missing: int = 0
 
     @property
     def use(self) -> ScorerUse:
@@ -131,7 +130,6 @@ def _judge(evaluation: Evaluation, ready: ReadyScorer) -> ScorerVerdict:
         values=values,
         baseline=before,
         comparison=comparison,
-        missing=missing,
     )
 
 
