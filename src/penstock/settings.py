@@ -47,6 +47,12 @@ class Settings(BaseModel):
     bot_email: str = Field(
         "bot@penstock.invalid", pattern=r"^\S+@\S+$", description="The author of commits of `stages/`."
     )
+    promotion: Literal["push", "merge-request"] = Field(
+        "push", description="How `stages/` changes: pushed to the base branch, or by a merge request of the bot."
+    )
+    gitlab_url: str = Field("", description="As https://gitlab.example.com; its token is PENSTOCK_GITLAB_TOKEN.")
+    gitlab_project: str = Field("", description="The project's path or number there, as shop/agents.")
+    notify_url: str = Field("", description="Where changes are told as CloudEvents by HTTP; empty means nowhere.")
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
 
     @property

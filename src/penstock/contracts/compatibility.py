@@ -19,6 +19,8 @@ _BOUNDS = {
     "maxItems": False,
     "maxProperties": False,
 }
+# An inclusive bound takes all that the exclusive one of the same value took.
+_EXCLUSIVE = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
 _EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
 _ABSENT = object()
 
@@ -130,7 +132,7 @@ def _values(old: Schema, new: Schema, place: str) -> Iterator[str]:
 
 def _bounds(old: Schema, new: Schema, place: str) -> Iterator[str]:
     for key, smaller_is_wider in _BOUNDS.items():
-        before, after = old.get(key), new.get(key)
+        before, after = old.get(key, old.get(_EXCLUSIVE.get(key, key))), new.get(key)
         if after is None or before == after:
             continue
         if before is None or (after > before) == smaller_is_wider:

@@ -18,7 +18,14 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN, description="A DNS label of 1 
 Version = Annotated[str, Field(pattern=VERSION_PATTERN, description="A SemVer 2.0.0 version.")]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, description="sha256: and 64 hex digits.")]
 Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="An e-mail address; compared in lower case.")]
+DURATION_PATTERN = r"^(0|[1-9]\d{0,6})[smhd]$"
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN, description="A whole number and s, m, h or d, as 90m or 0s.")]
 JsonSchema = Annotated[dict[str, Any], Field(description="A JSON Schema (2020-12).")]
+
+
+def duration_s(text: str) -> int:
+    """Seconds of a `Duration`."""
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[text[-1]]
 
 
 class Spec(BaseModel):

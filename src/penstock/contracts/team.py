@@ -17,6 +17,9 @@ class Teams(Spec):
 
     teams: dict[Name, Team] = Field(min_length=1)
     release_managers: list[Mail] = Field(default_factory=list, description="May approve for prod.")
+    accounts: dict[str, Mail] = Field(
+        default_factory=dict, description="User name at the forge (GitLab) -> the person's address in this file."
+    )
     platform_team: Name | None = Field(None, description="Owns pipelines/, runtimes/ and teams.yaml; absent: anyone.")
 
 

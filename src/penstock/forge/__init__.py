@@ -1,0 +1,1 @@
+"""GitLab: merge requests, notes, commit statuses, commands in comments; the only importer of python-gitlab."""
