@@ -25,8 +25,8 @@ class CanaryEntry(Entry):
     salt: str
     step: int = 1
     since: str = ""
-    began: str = ""
     allow: dict[str, list[str]] = Field(default_factory=dict, description="tenants, users, sessions.")
+    began: str = ""
 
 
 class DrainingEntry(Entry):

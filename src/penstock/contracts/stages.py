@@ -30,8 +30,10 @@ class CanaryStanding(Standing):
     step: int = Field(ge=1, description="Which step of the pipeline's canary, from 1.")
     weight_bp: int = Field(ge=0, le=10_000, description="Share of requests, hundredths of a percent.")
     since: str = Field(description="When this step began, RFC 3339 in UTC.")
-    began: str = Field("", description="When its first step began, RFC 3339 in UTC; empty = as `since`.")
     allow: AllowList = Field(default_factory=lambda: AllowList.model_validate({}))
+    began: str = Field(
+        "", description="When its first step began, RFC 3339 in UTC; empty in the first step, whose `since` it is."
+    )
 
 
 class Draining(Standing):

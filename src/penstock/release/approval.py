@@ -28,19 +28,19 @@ def decide(
     report: str,
     comment: str,
 ) -> Approval:
-    """Stores the decision of whoever `git config` says acts on agent, version and stage; returns it.
+    """Stores the decision of whoever acts on agent, version and stage; returns it.
 
     `report` is the evidence's digest or at least 12 hex digits of its start. Raises `Conflict` when other evidence
     counts now, `Refused` when the person may not decide or there is nothing to approve yet.
     """
     text = clean_reason(comment)
-    name, mail = workspace.actor
+    person = workspace.person
     head = workspace.fetch()
     situation = read_situation(workspace, *subject, head)
     view = _view(situation)
     require_evidence(workspace, view, report)
     rules: StageRules = getattr(situation.pipeline.spec.stages, situation.stage)
-    chosen = _allowed_rules(situation, rules.approvals, mail, kind)
+    chosen = _allowed_rules(situation, rules.approvals, person.mail, kind)
     if kind == "approve" and not view.passed:
         raise Refused(
             f"there is nothing to approve yet: {view.sentence}",
@@ -53,8 +53,9 @@ def decide(
         evidence=view.digest,
         release=view.evidence.release,
         stage=situation.stage,
-        who=mail,
-        name=name,
+        who=person.mail,
+        name=person.name,
+        identified_by=person.identified_by,
         at=stamp(at),
         expires_at=stamp(at + hours(valid)),
         comment=text,

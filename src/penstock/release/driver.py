@@ -48,7 +48,7 @@ def promote(
     """
     if workspace.settings.driver != "ci":
         raise WrongUse("driver = dagster applies promotions", now="ask it by `request_promotion`")
-    actor = workspace.actor[1]
+    actor = workspace.actor
     reconcile(workspace, actor=actor, agents=[subject[0]], progress=progress)
     planned = plan_promotion(workspace, subject)
     if actor != workspace.settings.bot_email.lower():
@@ -130,7 +130,7 @@ def _override(workspace: Workspace, planned: Plan, reason: str | None) -> Overri
 
 def _request(workspace: Workspace, planned: Plan, override: str | None) -> Request:
     """What is asked, as it is kept on record; with an override the record is what its commit names."""
-    of, actor = planned.situation, workspace.actor[1]
+    of, actor = planned.situation, workspace.actor
     of.people.require_mover(actor, "promote")
     parameters: dict[str, Any] = {}
     if override is not None:
@@ -146,6 +146,7 @@ def _request(workspace: Workspace, planned: Plan, override: str | None) -> Reque
         release=of.release.digest,
         stage=of.stage,
         who=actor,
+        identified_by=workspace.person.identified_by,
         at=stamp(now()),
         parameters=parameters,
     )

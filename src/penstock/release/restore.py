@@ -16,7 +16,7 @@ def restore(workspace: Workspace, agent: str) -> str:
     Raises `Refused` when nothing is to be restored, or without the right.
     """
     head = workspace.fetch()
-    agent_people(workspace, agent).require_mover(workspace.actor[1], "restore")
+    agent_people(workspace, agent).require_mover(workspace.actor, "restore")
     workspace.releases.lineage(create=True)
     history = history_of(workspace, Judge(workspace, workspace.releases.newest_table()), agent, head)
     if not history.unresolved:
@@ -25,5 +25,5 @@ def restore(workspace: Workspace, agent: str) -> str:
     path = stages_path(agent)
     blob = workspace.repository.blob_id(head, path)
     content = workspace.repository.read(history.commit, path) if history.commit is not None else None
-    move = Move("restore", agent, reason=f"commit {edit[:12]} does not resolve", by=workspace.actor[1])
+    move = Move("restore", agent, reason=f"commit {edit[:12]} does not resolve", by=workspace.actor)
     return commit_stages(workspace, agent, blob, lambda _: (content, move.message()))

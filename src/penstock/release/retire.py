@@ -53,7 +53,7 @@ def retire(workspace: Workspace, kind: Kind, reference: Reference, reason: str, 
     path = f"registry_repo/{reference.folder}/{reference.name}/{reference.version}"
     file = f"{path}.md" if reference.folder == "prompts" else f"{path}.yaml"
     registry = load_registry(GitSource(workspace.repository, head), only={file, TEAMS, RETIRED})
-    people_of(registry.teams, registry.get(reference).owner).require_mover(workspace.actor[1], kind)
+    people_of(registry.teams, registry.get(reference).owner).require_mover(workspace.actor, kind)
     retired = retired_with(registry.retired, kind, str(reference))
     pins = live_pins(workspace, reference)
     if pins and not confirmed:
@@ -61,10 +61,12 @@ def retire(workspace: Workspace, kind: Kind, reference: Reference, reason: str, 
             f"{reference} is pinned by live agents: {', '.join(map(str, pins))}",
             now="they go on, but resolve in no new release; --yes does it" if kind == "disable" else "--yes does it",
         )
-    move = Move(kind, str(reference), reason=text, by=workspace.actor[1])
+    move = Move(kind, str(reference), reason=text, by=workspace.actor)
     content = write_retired(retired)
     blob = workspace.repository.blob_id(head, RETIRED)
-    return commit_file(workspace, RETIRED, blob, lambda _: (content, move.message()), workspace.actor)
+    return commit_file(
+        workspace, RETIRED, blob, lambda _: (content, move.message()), (workspace.person.name, workspace.actor)
+    )
 
 
 def retired_with(retired: Retired, kind: Kind, reference: str) -> Retired:

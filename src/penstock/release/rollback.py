@@ -31,7 +31,7 @@ def roll_back(
     left = routes.canary if chosen == "canary" else routes.prod
     if left is None:
         raise Refused(f"nothing of {agent} stands in {chosen}", now=f"`agentctl status {agent}`")
-    actor, since, why = workspace.actor[1], stamp(now()), clean_reason(reason)
+    actor, since, why = workspace.actor, stamp(now()), clean_reason(reason)
 
     def move(current: RoutingTable, _: str, spec: StagesSpec) -> StagesSpec:
         standing = current.agents[agent].canary if chosen == "canary" else current.agents[agent].prod

@@ -45,6 +45,8 @@ def write_stages(agent: str, spec: StagesSpec) -> bytes:
     """The file's bytes: one field a line, lists an item a line, always in the same order."""
     lines = [f"apiVersion: {API_VERSION}", "kind: Stages", f"metadata: {{name: {_flow(agent)}}}", "spec:"]
     document = spec.as_document()
+    if document["canary"] is not None and not document["canary"]["began"]:
+        del document["canary"]["began"]
     for field in FIELDS:
         value = document[field]
         if isinstance(value, list) and value:
@@ -70,7 +72,7 @@ def stages_of(routes: AgentRoutes) -> StagesSpec:
     if routes.canary is not None:
         one = routes.canary
         head = {**_known(one), "step": one.step, "weightBp": one.weight_bp, "since": one.since}
-        document["canary"] = {**head, "allow": dict(one.allow)}
+        document["canary"] = {**head, "allow": dict(one.allow), "began": one.began}
     return StagesSpec.model_validate(document)
 
 

@@ -39,9 +39,10 @@ def publish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf]
     the base branch as last fetched) or when the move makes no sense, `Unavailable` when the release store is away.
     """
     text = clean_reason(reason)
-    actor = workspace.actor[1]
-    for agent in agents:
-        agent_people(workspace, agent).require_mover(actor, kind)
+    actor = workspace.actor
+    if not workspace.person.is_driver:
+        for agent in agents:
+            agent_people(workspace, agent).require_mover(actor, kind)
     ids = {agent: str(uuid.uuid4()) for agent in agents}
     at = stamp(now())
 
@@ -74,7 +75,7 @@ def finish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf],
         workspace.fetch()
         for agent in agents:
             commit_pending(workspace, table, agent)
-        cause = Cause("reconcile", workspace.actor[1], f"{kind} is committed")
+        cause = Cause("reconcile", workspace.actor, f"{kind} is committed")
         published = publish_head(workspace, workspace.base_head(), cause)
         refresh_catalog(workspace, workspace.base_head())
     except PenstockError as error:

@@ -10,6 +10,8 @@ from penstock.registry.layout import PIPELINE, RETIRED, TEAMS
 from penstock.registry.load import load_registry
 from penstock.registry.source import GitSource
 from penstock.release.people import version_authors, version_paths
+from penstock.release.person import DRIVER, Person
+from penstock.release.proposal import Proposer
 from penstock.settings import Settings
 from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Workspace:
-    """One project's release path. Only what a step needs is opened: a rollback needs the release store alone."""
+    """One project's release path. Only what a step needs is opened: a rollback needs the release store alone.
+
+    `given` is who acts, where that is not what `git config` says. `proposer` opens merge requests, where a project
+    wants them.
+    """
 
     settings: Settings
     releases: ReleaseStore
+    given: Person | None = None
+    proposer: Proposer | None = None
     _registries: dict[str, Registry] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -41,9 +49,22 @@ class Workspace:
         return open_database(self.settings.database)
 
     @cached_property
-    def actor(self) -> tuple[str, str]:
-        """Name and e-mail of whoever acts, self-declared by `git config`; raises `WrongUse` if one is unset."""
-        return self.repository.identity()
+    def person(self) -> Person:
+        """Whoever acts: the one given, else as `git config` says; raises `WrongUse` if a part of that is unset."""
+        return self.given or Person(*self.repository.identity())
+
+    @property
+    def actor(self) -> str:
+        """The address of whoever acts."""
+        return self.person.mail
+
+    def acting_as(self, person: Person) -> "Workspace":
+        """The same release path with somebody else acting; it opens its own connections."""
+        return Workspace(self.settings, self.releases, person, self.proposer)
+
+    def acting_alone(self) -> "Workspace":
+        """The same release path with nobody acting: what is done is done by a rule of the pipeline."""
+        return self.acting_as(Person(*self.bot, DRIVER))
 
     def close(self) -> None:
         """Gives the database's connections back; what is asked for later opens them anew."""
