@@ -7,8 +7,9 @@ from penstock.contracts.stages import StagesSpec
 from penstock.errors import NotFound, Refused, WrongUse
 from penstock.release import lifecycle
 from penstock.release.approval import SHORTEST_PREFIX
+from penstock.release.clock import now, stamp
 from penstock.release.overlaid import stages_in_force
-from penstock.release.urgent import Urgent, finish_urgent, require_routes, require_table
+from penstock.release.urgent import Urgent, clean_reason, finish_urgent, require_routes, require_table
 from penstock.release.workspace import Workspace
 
 PureMove = Callable[[StagesSpec], StagesSpec]
@@ -48,8 +49,14 @@ def retire_version(workspace: Workspace, kind: str, agent: str, version: str, re
     return _change(workspace, kind, [agent], reason, lambda spec: move(spec, version))
 
 
+def hold(workspace: Workspace, agent: str, reason: str) -> Urgent:
+    """Nothing automatic and no promotion happens to the agent until `unhold`; what answers goes on answering."""
+    since, actor, text = stamp(now()), workspace.actor, clean_reason(reason)
+    return _change(workspace, "hold", [agent], text, lambda spec: lifecycle.hold(spec, actor, since, text))
+
+
 def unhold(workspace: Workspace, agent: str, reason: str) -> Urgent:
-    """Lifts the hold that a rollback left."""
+    """Lifts the hold that a person, a rollback or a canary without traffic left."""
     return _change(workspace, "unhold", [agent], reason, lifecycle.unhold)
 
 
