@@ -91,5 +91,5 @@ def _session_run(columns: Sequence[Any]) -> SessionRun:
     *known, document = columns
     summary = orjson.loads(document)
     usage = summary.get("usage") or {}
-    of_summary = (summary.get("routedBy"), usage.get("toolCalls"), usage.get("toolFailures"))
-    return SessionRun(*known, *of_summary)
+    fields: list[Any] = [*known, summary.get("routedBy"), usage.get("toolCalls"), usage.get("toolFailures")]
+    return SessionRun(*fields)
