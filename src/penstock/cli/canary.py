@@ -1,6 +1,8 @@
 """`agentctl canary`: where canaries are, and what takes them on, a step at a time."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -76,7 +78,22 @@ def _show(ticked: list[Ticked], *, as_json: bool) -> int:
     lines = []
     for one in ticked:
         lines.append(f"{one.agent}@{one.version}: {one.did}: {one.why}")
-        lines += [f"  {sentence}" for sentence in (one.rollout.sentences if one.rollout is not None else ())]
+        if one.rollout is not None:
+            lines += [f"  {sentence}" for sentence in one.rollout.sentences]
+            lines += [f"    {_metric(found)}" for found in one.rollout.analysis.as_document().get("metrics", ())]
     document = {"canaries": [one.as_document() for one in ticked]}
     show(document, "\n".join(lines) or "no canary shares with prod", as_json=as_json)
     return max((EXITS.get(one.did, 0) for one in ticked), default=0)
+
+
+def _metric(found: Mapping[str, Any]) -> str:
+    """One metric in a line: the mean loss of both sides, and how strong the evidence is that the canary's is larger."""
+    sides = [_side(name, found[name]) for name in ("canary", "prod")]
+    watched = " (dry run)" if found["dryRun"] else ""
+    evidence = f"e = {found['eValue']:.3g} of {found['threshold']:.3g}"
+    return f"{found['metric']}{watched}: {found['outcome']}: {', '.join(sides)}, {evidence}"
+
+
+def _side(name: str, side: Mapping[str, Any]) -> str:
+    loss = f"{side['mean']:.2%} lost" if side["mean"] is not None else "nothing yet"
+    return f"{name} {loss} in {side['sessions']} sessions"
