@@ -10,7 +10,7 @@ import click
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
 from penstock.contracts.policy import Stage
-from penstock.errors import Unavailable
+from penstock.errors import Unavailable, WrongUse
 
 if TYPE_CHECKING:
     from penstock.release.person import Person
@@ -40,6 +40,12 @@ def pipeline(base: str | None, counts: bool, includes: tuple[str, ...], out: str
     from penstock.release.workspace import open_workspace
 
     settings = project_settings()
+    if counts and not settings.releases_url:
+        raise WrongUse(
+            "each job would have a release store of its own",
+            where="PENSTOCK_RELEASES_URL",
+            now="name one that they share",
+        )
     checking = Checking(open_workspace(settings), None if not base or NOTHING_BEFORE.fullmatch(base) else base)
     wanted = checking.wanted() if checking.given_base else checking.pending()
     changed = [ChangedVersion(agent, version, checking.place(agent, version)) for agent, version in wanted]

@@ -177,14 +177,18 @@ def judge(
             )
     view = find_evidence(context, pipeline, stage, None if context.records is not None else results)
     if asked.gates:
-        view = replace(view, gates=tuple(gate for gate in view.gates if gate.gate in asked.gates))
-        return Judged(
-            view.agent, view.version, view.stage, view.draft, view.verdict, view.sentence, view=view, is_partial=True
-        )
+        return _of_some_gates(view, asked.gates)
     if releases is not None and not view.draft:
         store_evidence(context, view)
         store_report(releases, report_of(context, view, source=source))
     return written(context, view, source=source, releases=releases)
+
+
+def _of_some_gates(view: EvidenceView, gates: Sequence[str]) -> Judged:
+    view = replace(view, gates=tuple(gate for gate in view.gates if gate.gate in gates))
+    told = ", ".join(f"{gate.gate} {gate.verdict}" for gate in view.gates)
+    sentence = told if view.passed else view.sentence
+    return Judged(view.agent, view.version, view.stage, view.draft, view.verdict, sentence, view=view, is_partial=True)
 
 
 def written(context: GateContext, view: EvidenceView, *, source: str, releases: ReleaseStore | None = None) -> Judged:

@@ -16,7 +16,7 @@ from penstock.release.workspace import Workspace
 class StageMove:
     """Where the version stands now, by the table in force (None = nowhere).
 
-    `moved` = it stood elsewhere before. `arrived` = it stands in the stage, or further on: a merge request of the bot
+    `moved` = this call moved it. `arrived` = it stands in the stage, or further on: a merge request of the bot
     may still have to be merged.
     """
 
@@ -33,15 +33,17 @@ def move_to_stage(workspace: Workspace, subject: tuple[str, str, Stage], progres
     stands in the way, and what `promote` raises.
     """
     agent, version, stage = subject
-    before, _ = _standing(workspace, agent, version)
     reconciled = reconcile(workspace, moves=workspace.settings.driver == "ci", agents=[agent], progress=progress)
+    own = [move for move in reconciled.moves if move.version == version]
+    moved = any(move.moved for move in own)
     if not _has_reached(_standing(workspace, agent, version)[0], stage):
-        for move in reconciled.moves:
-            if (move.version, move.stage) == (version, stage) and not move.moved:
+        for move in own:
+            if move.stage == stage and not move.moved:
                 raise Refused(f"{agent}@{version} does not go to {stage} by itself: {move.why}", where=f"stage {stage}")
         promote(workspace, subject, progress=progress)
+        moved = True
     place, generation = _standing(workspace, agent, version)
-    return StageMove(place, generation, moved=place != before, arrived=_has_reached(place, stage))
+    return StageMove(place, generation, moved=moved, arrived=_has_reached(place, stage))
 
 
 def _standing(workspace: Workspace, agent: str, version: str) -> tuple[str | None, int]:
