@@ -138,6 +138,12 @@ def test_a_canary_begins_by_itself_where_the_pipeline_says_so(rules: dict[str, A
     assert of_writer(MAIN, rules={"canary": rules})["canary"].get("when") == when
 
 
+def test_dev_waits_for_a_hand_where_the_pipeline_does_not_let_it_go() -> None:
+    assert of_writer(MAIN, rules={"dev": {"automatic": False}})["dev"]["when"] == "manual"
+    ungated = of_writer(MAIN, dev="")["dev"]
+    assert (ungated["needs"], ungated.get("when")) == ([], None)
+
+
 def test_prod_is_never_automatic() -> None:
     found = of_writer(MAIN, rules={"prod": {"automatic": True, "approvals": []}})
     assert found["prod"]["when"] == "manual"

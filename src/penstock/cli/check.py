@@ -61,8 +61,8 @@ def check(
         raise WrongUse("--again needs --reason, and --reason --again", now="say why it is measured again")
     if found and (gates or again):
         raise WrongUse("--found runs no gate", now="leave out --gate and --again, or --found")
-    asked = Asked(gates, found, reason)
-    checking = Checking(open_workspace(project_settings()), base, to, Path(results) if results else None)
+    asked = Asked(gates, found, reason, DraftResults(Path(results)) if results else None)
+    checking = Checking(open_workspace(project_settings()), base, to)
     if versions:
         named = [parse_version(version) for version in versions]
         judged = [checking.judge(*one, asked) for one in dict.fromkeys(named)]
@@ -82,15 +82,11 @@ def check(
 
 @dataclass
 class Checking:
-    """One call of `check`: the working tree, and the base branch where there is one.
-
-    `results` is the folder that keeps the results of drafts; None = they are not kept.
-    """
+    """One call of `check`: the working tree, and the base branch where there is one."""
 
     workspace: Workspace
     given_base: str | None
     to: Stage | None = None
-    results: Path | None = None
 
     @cached_property
     def tree(self) -> Registry:
@@ -212,8 +208,6 @@ class Checking:
             )
         except Invalid as error:
             return unresolved(agent, version, stage, error, draft=True)
-        if self.results is not None:
-            context = replace(context, records=DraftResults(self.results))
         return judge(context, self.pipeline, stage, source="the working tree", asked=asked)
 
     def _stage(self, stages: StagesSpec | None, version: str) -> Stage:

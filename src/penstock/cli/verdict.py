@@ -17,6 +17,7 @@ from penstock.contracts.reference import Reference
 from penstock.contracts.stages import StagesSpec
 from penstock.errors import Fault, Invalid, NotFound
 from penstock.gates.context import GateContext
+from penstock.gates.draft_results import DraftResults
 from penstock.gates.evidence import EvidenceView, find_evidence, gates_before, store_evidence
 from penstock.gates.stage import run_stage
 from penstock.registry.layout import PIPELINE
@@ -103,12 +104,14 @@ class Judged:
 class Asked:
     """What of a stage's gates is asked: these alone (none named: all), or nothing but what was `found` before.
 
-    `again` is the reason to measure anew what was found; None = it is not.
+    `again` is the reason to measure anew what was found; None = it is not. `drafts` keeps the results of drafts; None =
+    they are not kept.
     """
 
     gates: tuple[str, ...] = ()
     found: bool = False
     again: str | None = None
+    drafts: DraftResults | None = None
 
     def require_gates(self, pipeline: Pipeline, stage: Stage) -> None:
         """Raises `NotFound` for a gate that does not stand before the stage."""
@@ -168,14 +171,15 @@ def judge(
 
     Raises `NotFound` for a gate that does not stand before the stage.
     """
-    results: list[GateResult] = []
+    results: Sequence[GateResult] = []
     if not asked.found:
         asked.require_gates(pipeline, stage)
         with watching() as watch:
-            results = run_stage(
-                replace(context, watch=watch), pipeline, stage, again=asked.again, only=asked.gates or None
-            )
-    view = find_evidence(context, pipeline, stage, None if context.records is not None else results)
+            seen = replace(context, watch=watch)
+            results = run_stage(seen, pipeline, stage, again=asked.again, only=asked.gates or None, drafts=asked.drafts)
+    if asked.drafts is not None:
+        results = list(asked.drafts.results(context.release.digest))
+    view = find_evidence(context, pipeline, stage, None if context.origin == "released" else results)
     if asked.gates:
         return _of_some_gates(view, asked.gates)
     if releases is not None and not view.draft:

@@ -36,7 +36,7 @@ class Progress(Protocol):
 
 
 class ResultRecords(Protocol):
-    """Where results are kept: those that count in `penstock.store.records.Records`, drafts in `DraftResults`."""
+    """Where results that count are kept (`penstock.store.records.Records`)."""
 
     def results(self, release: str) -> Iterable[GateResult]:
         """All stored results of a release."""
@@ -85,9 +85,8 @@ class GateContext:
     `registry` is loaded at one source: a commit of the base branch (`origin` released) or a working tree (draft).
     `commit` brought the version and `base` is what it was merged onto (of a draft: HEAD, and the base branch's tip);
     None in a working tree that has no base. `authors` are the e-mail addresses behind `commit`. `baseline` is what prod
-    serves now, `routes` the agent's entry of the table in force. `records` is None where results are neither kept nor
-    found, as of most drafts, and `runs` where no stored run counts. `watch` hears how far the runs of an evaluation
-    are.
+    serves now, `routes` the agent's entry of the table in force. `records` and `runs` are None where results are
+    neither stored nor found (drafts). `watch` hears how far the runs of an evaluation are.
     """
 
     settings: Settings
