@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "shadow": ("diff", "Run sampled production runs through a version, without side effects."),
     "diff": ("diff", "Compare what two versions do."),
     "check": ("check", "Run all gates of the next stage."),
+    "ci": ("ci", "Write the child pipeline of GitLab CI; what its jobs call."),
     "report": ("report", "Write the report of a version."),
     "status": ("status", "Show who stands where, and what the next stage asks for."),
     "plan": ("plan", "Show what a promotion would change and what stands in the way."),
