@@ -2,6 +2,7 @@
 
 import click
 
+from penstock.cli.notify import tell_changes
 from penstock.cli.output import json_option, show
 from penstock.cli.subject import workspace_here
 from penstock.cli.verdict import Terminal
@@ -33,6 +34,7 @@ def reconcile(dry: bool, restore: str | None, as_json: bool) -> int:
     if restored is not None:
         done.done.insert(0, f"{restore}: the trusted stages file is back, commit {restored[:12]}")
     show(done.as_document(), _text(done), as_json=as_json)
+    tell_changes(workspace)
     return done.exit_status
 
 
