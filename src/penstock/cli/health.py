@@ -1,6 +1,5 @@
 """What `agentctl doctor` looks at: one function a check, each of which answers with findings and changes nothing."""
 
-import os
 import platform
 import sys
 import tempfile
@@ -234,12 +233,12 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "fail", "PENSTOCK_DATABASE_URL is no SQLAlchemy URL", "such as sqlite:///store.db", 1)
         return
     place = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
-        yield Finding("database", "ok", f"{place}: none yet, its first use makes it")
-        return
-    from penstock.store.database import open_database
+    from penstock.store.database import is_missing, open_database
     from penstock.store.migrate import HEAD
 
+    if is_missing(settings.database):
+        yield Finding("database", "ok", f"{place}: none yet, its first use makes it")
+        return
     open_database(settings.database).close()
     yield Finding("database", "ok", f"{place}, schema {HEAD}")
 
