@@ -1,9 +1,11 @@
 """Telling the endpoint: at least once, in order, in bounded time, and never in the way of whoever promotes."""
 
 import base64
+import contextlib
 import importlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -201,6 +203,56 @@ def test_an_endpoint_that_never_answers_holds_nobody_up(tables: Tables, receiver
     assert tables.notify() == ["3/clerk"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n" + b"x" * 300_000, ""),
+        (b"HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\nzz", "it answered 500"),
+        (b"SSH-2.0-server\r\n", "it does not answer as HTTP: RemoteProtocolError"),
+        (b"", "it does not answer as HTTP: RemoteProtocolError"),
+    ],
+    ids=["endless", "broken", "no HTTP", "nothing"],
+)
+def test_an_answer_is_its_status_and_nothing_else_is_waited_for(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, answer: bytes, problem: str
+) -> None:
+    tables.publish(clerk="1.2.0")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = threading.Thread(target=answer_all, args=(listening, answer), daemon=True)
+        answering.start()
+        monkeypatch.setenv("PENSTOCK_NOTIFY_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/hook")
+        found = notify_changes(tables.workspace, within_s=1.5)
+        listening.shutdown(socket.SHUT_RDWR)
+    answering.join(20)
+    assert problem in found.problem
+    assert (tables.last == 3) is (problem == "")
+
+
+def answer_all(listening: socket.socket, answer: bytes) -> None:
+    """Answers each connection so, until nobody listens any more; whoever closes early gets no more."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                asked = connection.makefile("rb")
+                head = list(iter(asked.readline, b"\r\n"))
+                asked.read(next(int(line[15:]) for line in head if line.lower().startswith(b"content-length:")))
+                connection.sendall(answer)
+
+
+def test_who_calls_often_leaves_an_endpoint_that_is_away_alone_for_a_while(
+    tables: Tables, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.publish(clerk="1.2.0")
+    receiver.answers.append(404)
+    assert notify_changes(tables.workspace, pause_s=30).error is not None
+    assert tables.notify(pause_s=30) == []
+    assert (len(receiver.received), tables.last) == (1, 2)
+    assert tables.notify() == ["3/clerk"]  # a person who asks is not put off
+    tables.publish(clerk="1.3.0")
+    assert tables.notify(pause_s=30) == ["4/clerk"]
+
+
 def test_what_no_timeout_bounds_is_bounded_all_the_same(
     tables: Tables, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,11 +363,14 @@ def test_an_address_that_is_none_is_wrong_use(tables: Tables, monkeypatch: pytes
     assert isinstance(notify_changes(tables.workspace).error, WrongUse)
 
 
-@pytest.mark.parametrize(("module", "extra"), [("httpx", "notify"), ("cloudevents.core.v1.event", "notify")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("httpx", "notify"), ("cloudevents.core.v1.event", "notify"), ("standardwebhooks", "gitlab")]
+)
 def test_a_missing_library_says_what_brings_it(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, module: str, extra: str
 ) -> None:
     tables.publish(clerk="1.2.0")
+    monkeypatch.setenv("PENSTOCK_NOTIFY_SECRET", SECRET)
     importlib.import_module(module)
     monkeypatch.setitem(sys.modules, module, None)
     found = notify_changes(tables.workspace)

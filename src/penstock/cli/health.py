@@ -29,6 +29,7 @@ EXTRAS = {
     "dagster": ("dagster", "`agentctl dev` has no release dashboard"),
     "objects": ("obstore", "releases can be kept in a folder only"),
     "postgres": ("psycopg", "only SQLite can be the database"),
+    "notify": ("cloudevents", "nobody is told of changes"),
 }
 OBJECT_STORES = ("s3://", "gs://", "az://")
 
@@ -100,6 +101,7 @@ def _needed_extras(settings: Settings) -> set[str]:
         "postgres": settings.database.startswith("postgres"),
         "dagster": settings.driver == "dagster",
         "langgraph": settings.default_runtime == "langgraph",
+        "notify": bool(settings.notify_url),
     }
     return {extra for extra, is_needed in needed.items() if is_needed}
 

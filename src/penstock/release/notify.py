@@ -54,10 +54,11 @@ class Notified:
         }
 
 
-def notify_changes(workspace: Workspace, *, within_s: float = FOREGROUND_S) -> Notified:
+def notify_changes(workspace: Workspace, *, within_s: float = FOREGROUND_S, pause_s: float = 0.0) -> Notified:
     """Tells what is due, oldest first, within so many seconds in all; never raises: what is wrong is in the result.
 
-    Nothing happens without `notify_url`. What there was no time for is told by the next call.
+    Nothing happens without `notify_url`. What there was no time for is told by the next call. With `pause_s`, for
+    whoever calls often, nothing is tried so many seconds after a trial that did not go well, anybody's.
     """
     if not workspace.settings.notify_url:
         return Notified()
@@ -65,7 +66,7 @@ def notify_changes(workspace: Workspace, *, within_s: float = FOREGROUND_S) -> N
     deadline = time.monotonic() + within_s
     # A name that does not resolve, or an answer that comes a byte at a time, is bounded by no timeout but this one.
     teller = threading.Thread(
-        target=_tell_safely, args=(workspace, found, deadline - RESERVE_S), name="penstock-notify", daemon=True
+        target=_tell_safely, args=(workspace, found, deadline - RESERVE_S, pause_s), name="penstock-notify", daemon=True
     )
     teller.start()
     teller.join(within_s)
@@ -102,9 +103,9 @@ def send_test(workspace: Workspace, *, within_s: float = FOREGROUND_S) -> dict[s
     return event
 
 
-def _tell_safely(workspace: Workspace, found: Notified, deadline: float) -> None:
+def _tell_safely(workspace: Workspace, found: Notified, deadline: float, pause_s: float) -> None:
     try:
-        _tell(workspace, found, deadline)
+        _tell(workspace, found, deadline, pause_s)
     except PenstockError as error:
         found.error = error
     except Exception as error:  # whoever promotes must not fail for whoever listens
@@ -112,7 +113,7 @@ def _tell_safely(workspace: Workspace, found: Notified, deadline: float) -> None
         found.error = PenstockError(what, where="notify_url", now="`agentctl notify` tries it again")
 
 
-def _tell(workspace: Workspace, found: Notified, deadline: float) -> None:
+def _tell(workspace: Workspace, found: Notified, deadline: float, pause_s: float) -> None:
     releases, told = workspace.releases, ToldGenerations(workspace.releases.objects)
     try:
         releases.lineage()
@@ -126,6 +127,10 @@ def _tell(workspace: Workspace, found: Notified, deadline: float) -> None:
         sender: Sender | None = None
         for generation, due in _due(workspace, last):
             if due and sender is None:
+                open_s = told.open_trial_s() if pause_s else None
+                if open_s is not None and open_s < pause_s:
+                    return
+                told.begin_trial()
                 endpoint = Endpoint(workspace.settings.notify_url, deadline)
                 sender = stack.enter_context(endpoint.connected())
             if sender is not None:
@@ -133,6 +138,8 @@ def _tell(workspace: Workspace, found: Notified, deadline: float) -> None:
             step("generation told")
             told.mark(generation)
             found.generation = generation
+        if sender is not None:
+            told.end_trial()
 
 
 def _tell_generation(

@@ -1,5 +1,7 @@
 """Marks of the generations whose changes were told to the outside, beside the tables in the release store."""
 
+from datetime import UTC, datetime
+
 import orjson
 
 from penstock.errors import Invalid
@@ -8,6 +10,7 @@ from penstock.store.objects import ObjectStore
 
 FOLDER = "told/"
 BEGIN = "told/begin.json"
+TRIAL = "told/trial.json"
 
 
 class ToldGenerations:
@@ -44,6 +47,22 @@ class ToldGenerations:
     def part(self, generation: int) -> str:
         """The last agent of `generation` that was told by a teller who had no time for more; empty if none."""
         return max((name.rsplit("/", 1)[1].removesuffix(".json") for name in self._parts(generation)), default="")
+
+    def begin_trial(self) -> None:
+        """Somebody tries to tell something from now on."""
+        self._objects.replace_hint(TRIAL, orjson.dumps({"at": now()}))
+
+    def end_trial(self) -> None:
+        """It went well."""
+        self._objects.replace_hint(TRIAL, orjson.dumps({"at": None}))
+
+    def open_trial_s(self) -> float | None:
+        """Seconds since the last trial began, if it did not go well or has not ended; only a hint."""
+        try:
+            at = orjson.loads(self._objects.get(TRIAL) or b"{}").get("at")
+            return abs((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()) if at else None
+        except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
+            return None
 
     def _parts(self, generation: int) -> list[str]:
         return self._objects.list(_part(generation))
