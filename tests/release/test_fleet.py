@@ -99,8 +99,9 @@ def test_reconcile_and_status_show_what_executors_serve(
         assert (status, document["drift"], document["notes"]) == (0, [], [])
         assert [(one["id"], one["state"]) for one in document["executors"]] == [("id", "follows")]
     assert here.cli(MANAGER, "status", "helper") == 0
-    assert f"  {NAME}: generation {here.table().generation}, follows, heard 0 s ago" in capsys.readouterr().out
+    assert f"  {NAME}: generation {here.table().generation}, follows, heard " in capsys.readouterr().out
 
+    monkeypatch.setattr("penstock.release.fleet.GRACE_S", 3_600.0)
     report(here, generation=here.table().generation - 1)  # just published: it may be on its way
     assert shown(here, capsys, "reconcile")[0] == 0
     monkeypatch.setattr("penstock.release.fleet.GRACE_S", -1.0)

@@ -186,7 +186,7 @@ def test_an_endpoint_that_is_away_fails_nobody(
     with Receiver() as gone:
         away = gone.url.replace("http://", "http://me:hunter2@")
     monkeypatch.setenv("PENSTOCK_NOTIFY_URL", f"{away}?token=abc")
-    found = notify_changes(tables.workspace, within_s=1)
+    found = notify_changes(tables.workspace, within_s=2)
     assert isinstance(found.error, Unavailable)
     assert "cannot be reached" in found.problem
     assert not any(word in json.dumps(found.as_document()) for word in ("hunter2", "token", "/hook"))
@@ -197,7 +197,7 @@ def test_an_endpoint_that_is_away_fails_nobody(
 def test_an_endpoint_that_never_answers_holds_nobody_up(tables: Tables, receiver: Receiver) -> None:
     receiver.answers.append(0)
     tables.publish(clerk="1.2.0")
-    found = notify_changes(tables.workspace, within_s=0.5)
+    found = notify_changes(tables.workspace, within_s=1.5)
     assert "did not answer in time" in found.problem
     assert (found.told, tables.last) == ([], 2)
     assert tables.notify() == ["3/clerk"]
@@ -221,7 +221,7 @@ def test_an_answer_is_its_status_and_nothing_else_is_waited_for(
         answering = threading.Thread(target=answer_all, args=(listening, answer), daemon=True)
         answering.start()
         monkeypatch.setenv("PENSTOCK_NOTIFY_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/hook")
-        found = notify_changes(tables.workspace, within_s=1.5)
+        found = notify_changes(tables.workspace, within_s=2)
         listening.shutdown(socket.SHUT_RDWR)
     answering.join(20)
     assert problem in found.problem
@@ -233,8 +233,7 @@ def answer_all(listening: socket.socket, answer: bytes) -> None:
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listening.accept()
-            with connection, contextlib.suppress(OSError):
-                asked = connection.makefile("rb")
+            with connection, connection.makefile("rb") as asked, contextlib.suppress(OSError):
                 head = list(iter(asked.readline, b"\r\n"))
                 asked.read(next(int(line[15:]) for line in head if line.lower().startswith(b"content-length:")))
                 connection.sendall(answer)
@@ -269,10 +268,10 @@ def test_what_no_timeout_bounds_is_bounded_all_the_same(
         begun = time.monotonic()
         found = notify_changes(tables.workspace, within_s=0.3)
         took_s = time.monotonic() - begun
-    over.set()
-    assert hanging.is_set()
+        assert hanging.wait(20)
+        over.set()
     assert "there was no end to it" in found.problem
-    assert took_s < 10
+    assert took_s < 15  # the look-up alone takes 20
 
 
 KILLED_TELLER = """\
