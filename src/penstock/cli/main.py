@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deprecate": ("retire", "Deprecate a version."),
     "disable": ("retire", "Disable a version or a whole agent."),
     "reconcile": ("reconcile", "Bring routing table and base branch together; show the drift."),
+    "notify": ("notify", "Tell the project's endpoint what changed."),
     "run": ("run", "Run an agent, here or on an executor."),
     "runs": ("runs", "List stored runs."),
     "events": ("runs", "Show the events of a run."),
