@@ -182,6 +182,6 @@ def _signing() -> Any:
         from standardwebhooks import Webhook
     except ModuleNotFoundError:
         raise Unavailable(
-            "not installed: standardwebhooks", where=SECRET, now="pip install 'penstock[gitlab]'"
+            "not installed: standardwebhooks", where=SECRET, now="pip install 'penstock[notify]'"
         ) from None
     return Webhook(key)
