@@ -363,7 +363,7 @@ def test_an_address_that_is_none_is_wrong_use(tables: Tables, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("httpx", "notify"), ("cloudevents.core.v1.event", "notify"), ("standardwebhooks", "gitlab")]
+    ("module", "extra"), [("httpx", "notify"), ("cloudevents.core.v1.event", "notify"), ("standardwebhooks", "notify")]
 )
 def test_a_missing_library_says_what_brings_it(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, module: str, extra: str
