@@ -92,8 +92,8 @@ class StreamTest:
     upper: float
 
 
-def blocks_of(losses: Iterable[Loss]) -> list[Block]:
-    """Cuts losses, in their order, into blocks; those at the end that make no block yet are left out.
+def blocks_of(losses: Iterable[tuple[bool, float]]) -> list[Block]:
+    """Cuts losses (`Loss`), in their order, into blocks; those at the end that make no block yet are left out.
 
     A block closes as soon as both sides have its least number of units. What comes later changes no earlier block.
     Raises `Invalid` for a loss that is no number from 0 to 1.
