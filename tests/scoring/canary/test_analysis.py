@@ -134,7 +134,7 @@ def test_words_are_waited_for_longer(live: Any) -> None:
 def test_a_clock_before_the_canary_began_counts_nothing(live: Any) -> None:
     live.many(sides(20, 2))
     found = live.analyse(now=-3_600)
-    assert (found.outcome, found.began) == ("inconclusive", ())
+    assert (found.outcome, found.started) == ("inconclusive", ())
 
 
 def test_looking_more_often_finds_the_same(live: Any) -> None:

@@ -22,12 +22,20 @@ def test_it_agrees_with_the_power_of_the_normal_test() -> None:
     assert power == pytest.approx(0.8, abs=0.002)
 
 
+def test_what_never_fails_takes_as_many_as_would_have_shown_the_margin() -> None:
+    needed = units_to_prove(loss=0.0, margin=0.01, share=0.01, alpha=0.05)
+    assert needed == units_to_prove(loss=0.001, margin=0.01, share=0.01, alpha=0.05)
+    assert 0.99**needed <= 0.05 < 0.99 ** (needed - 1)
+
+
 def test_days() -> None:
     assert days_to_prove(619, share=0.01, sessions_a_day=10_000) == pytest.approx(6.19)
     assert days_to_prove(619, share=0.01, sessions_a_day=0) is None
 
 
-@pytest.mark.parametrize("wrong", [{"loss": 0.0}, {"loss": 1.0}, {"share": 0.0}, {"share": 1.0}, {"margin": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"loss": -0.1}, {"loss": 1.0}, {"share": 0.0}, {"share": 1.0}, {"margin": 0.0}, {"margin": 1.0}]
+)
 def test_what_has_no_number_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(Invalid):
         units_to_prove(**{"loss": 0.01, "margin": 0.01, "share": 0.1, "alpha": 0.05, **wrong})

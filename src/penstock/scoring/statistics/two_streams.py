@@ -7,7 +7,8 @@ came when. Against H0: mean(first) - mean(second) <= null, capital 1 is multipli
 grow while H0 holds, whatever the distributions and however they drift, so whoever looks, ever so often, finds 1 / alpha
 with a probability of at most alpha (Ville). The points (p, q) are the projections of Turner R. J., Ly A., Grünwald P.
 (2024), "Generic E-variables for exact sequential k-sample tests", J. Statistical Planning and Inference 230; see
-docs/design/live-analysis.md. Own code: no library has it. Plain Python, since it is asked at every look.
+docs/design/live-analysis.md. Own code: R has it for counts (safestats), Python has not. Plain Python, since it is
+asked at every look.
 """
 
 import math
