@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from penstock.errors import Invalid
+from penstock.scoring.statistics.bisection import edge
 from penstock.scoring.statistics.refusal import refuse_alpha
 
 GAPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -183,14 +184,7 @@ def _lower_bound(blocks: Sequence[Block], alpha: float) -> float:
     def rejects(null: float) -> bool:
         return any(capital >= enough for capital in log_capital(blocks, null=null))
 
-    low, high = -1.0, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if rejects(middle):
-            low = middle
-        else:
-            high = middle
-    return low
+    return edge(rejects, -1.0, 1.0, halvings=HALVINGS)
 
 
 def _waiting(least: int) -> deque[float]:
