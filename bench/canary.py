@@ -26,7 +26,7 @@ CORRELATION = 0.3
 """Of two runs of one session: the shares of sessions are beta-distributed."""
 BASES = (0.01, 0.05, 0.2)
 GAPS = (0.05, 0.1, 0.2)
-EQUAL_ROLLOUTS, PEER_ROLLOUTS, WORSE_ROLLOUTS, PROOFS = 800, 200, 120, 25
+EQUAL_ROLLOUTS, PEER_ROLLOUTS, WORSE_ROLLOUTS, PROOFS = 600, 200, 100, 21
 Z_LIMIT = 1.645
 Z_SESSIONS = 30
 """On the canary, before the fixed-sample test is asked at all."""
