@@ -47,27 +47,27 @@ class Analysis:
     """What a look finds, and why in a sentence.
 
     failed = worse for certain in a metric that acts; errored = one of them is not on record; inconclusive = no session
-    of the one side stands beside one of the other; passed = no evidence against the canary. `began` holds when each
-    session on the canary began that counts by now, Unix seconds, oldest first.
+    of the one side stands beside one of the other; passed = no evidence against the canary. `started` holds when
+    each session on the canary began that counts by now, Unix seconds, oldest first.
     """
 
     outcome: Outcome
     reason: str
     metrics: tuple[MetricFigures, ...]
     non_inferiority: NonInferiority
-    began: tuple[float, ...]
+    started: tuple[float, ...]
 
     def sessions_since(self, moment: str) -> int:
         """Sessions on the canary that began at or after then (RFC 3339), its allow-list's too, and are over."""
         since = seconds(moment)
-        return sum(began >= since for began in self.began)
+        return sum(started >= since for started in self.started)
 
     def as_document(self) -> dict[str, Any]:
         """The analysis as a JSON object."""
         return {
             "outcome": self.outcome,
             "reason": self.reason,
-            "sessions": len(self.began),
+            "sessions": len(self.started),
             "metrics": [figures.as_document() for figures in self.metrics],
             "nonInferiority": self.non_inferiority.as_document(),
         }
@@ -106,7 +106,7 @@ def analyse(
         reason=_reason(outcome, metrics, slo, over),
         metrics=metrics,
         non_inferiority=_non_inferiority(over, rollout),
-        began=tuple(session.started for session in over if session.on_canary),
+        started=tuple(session.started for session in over if session.on_canary),
     )
 
 
