@@ -7,7 +7,7 @@ import pytest
 
 from penstock.contracts.pipeline import CanaryAnalysis
 from penstock.scoring.canary.analysis import Analysis, analyse
-from penstock.scoring.canary.rollout import Rollout
+from penstock.scoring.canary.comparison import Comparison
 from penstock.store.live_sessions import SessionRun, Word
 from penstock.testing.example_release import example_release
 
@@ -46,8 +46,8 @@ class LiveWorld:
     def say(self, run: SessionRun, rating: float, at: float) -> None:
         self.words.append(Word(run.run_id, self.at(at), rating))
 
-    def rollout(self, now: float = 1e6, prod: bool = True, **analysis: Any) -> Rollout:
-        return Rollout(
+    def comparison(self, now: float = 1e6, prod: bool = True, **analysis: Any) -> Comparison:
+        return Comparison(
             analysis=CanaryAnalysis.model_validate(analysis),
             canary=self.agent,
             prod=self.agent if prod else None,
@@ -56,7 +56,7 @@ class LiveWorld:
         )
 
     def analyse(self, now: float = 1e6, prod: bool = True, **analysis: Any) -> Analysis:
-        return analyse(self.canary, self.prod, self.words, self.rollout(now, prod, **analysis))
+        return analyse(self.canary, self.prod, self.words, self.comparison(now, prod, **analysis))
 
     def many(self, sides: Sequence[str], make: Callable[[int, str], dict[str, Any]] = lambda at, side: {}) -> None:
         """One run after the other, each a session of its own; `make` gives the fields that differ."""

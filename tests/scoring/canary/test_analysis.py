@@ -245,10 +245,10 @@ def test_proof_of_not_worse_takes_evidence(live: Any) -> None:
 def test_both_sides_are_waited_for_by_the_longer_timeout(live: Any) -> None:
     live.run("canary", "s", 0)
     live.run("prod", "t", 0)
-    rollout = live.rollout(LAG_S + 1)
+    comparison = live.comparison(LAG_S + 1)
     limits = live.agent.limits.model_copy(update={"timeout_ms": 600_000})
-    slow = replace(rollout, prod=live.agent.model_copy(update={"limits": limits}))
-    assert rollout.counted_until("success") - slow.counted_until("success") == 570
+    slow = replace(comparison, prod=live.agent.model_copy(update={"limits": limits}))
+    assert comparison.counted_until("success") - slow.counted_until("success") == 570
 
 
 def test_the_document_is_json(live: Any) -> None:
@@ -272,10 +272,10 @@ def test_stored_runs_and_words_are_read_for_both_sides(live: Any, tmp_path: Any)
             RunStore(database).ingest([{"kind": "run", "run": row}])
             word = Feedback(run.run_id, "clerk", f"sha256:{side}", side, 1.0, "ada", {}, live.at(60.0 * at + 9))
             FeedbackStore(database).put(word)
-        found = stored_analysis(database, "clerk", "sha256:canary", "sha256:prod", live.rollout())
+        found = stored_analysis(database, "clerk", "sha256:canary", "sha256:prod", live.comparison())
         assert found.outcome == "failed"
         assert figures(found, "feedback").prod.sessions == 30
-        alone = stored_analysis(database, "clerk", "sha256:canary", None, live.rollout(prod=False))
+        alone = stored_analysis(database, "clerk", "sha256:canary", None, live.comparison(prod=False))
         assert alone.outcome == "inconclusive"
         assert alone.sessions_since(live.at(0)) == 30
     finally:
