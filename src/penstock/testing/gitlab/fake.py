@@ -112,7 +112,7 @@ class GitlabFake:
         access_level: int | None = DEVELOPER,
         bot: bool = False,
     ) -> User:
-        """A user; `access_level` is 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner, None for no member."""
+        """A user; `access_level`: 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner, None no member."""
         with self.lock:
             user = self.state.add_user(username, name or username.capitalize(), email or f"{username}@example.org")
             user.public_email, user.bot = public_email, bot
