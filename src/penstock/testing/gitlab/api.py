@@ -76,7 +76,8 @@ class Api:
     def _work(self, ask: Ask) -> Answer:
         entry, parts, known = find(ask.request.method, ask.request.path)
         if entry is None:
-            raise Refusal(405 if known else 404, {"error": "405 Not Allowed" if known else "404 Not Found"})
+            words = f"the fake does not know {'this method of ' if known else ''}{ask.request.path}"
+            raise Refusal(501, {"message": words})  # GitLab may well know it: a 404 would mislead
         ask.parts = parts
         require_access(ask, entry)
         ask.parameters = _parameters(ask.request)

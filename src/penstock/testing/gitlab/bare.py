@@ -86,6 +86,10 @@ class BareRepository:
         else:
             self._git.references.create(reference, commit, force=True)
 
+    def keep(self, iid: int, commit: str) -> None:
+        """Points GitLab's own reference of a merge request's head to a commit, which a branch may lose later."""
+        self._git.references.create(f"refs/merge-requests/{iid}/head", commit, force=True)
+
     def merge_base(self, a: str, b: str) -> str | None:
         """The best common ancestor."""
         found = self._git.merge_base(a, b)

@@ -37,7 +37,7 @@ def create_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None), 201)
 
 
-@route("GET", f"{_ENVIRONMENTS}/:environment", level=REPORTER, job=True)
+@route("GET", f"{_ENVIRONMENTS}/:environment_id", level=REPORTER, job=True)
 def get_environment(ask: Ask) -> Answer:
     """One environment with its last deployment."""
     made = _environment(ask)
@@ -47,7 +47,7 @@ def get_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=deployment(ask.state, last) if last else None))
 
 
-@route("PUT", f"{_ENVIRONMENTS}/:environment", level=DEVELOPER, job=True)
+@route("PUT", f"{_ENVIRONMENTS}/:environment_id", level=DEVELOPER, job=True)
 def update_environment(ask: Ask) -> Answer:
     """Another address, tier or description."""
     made = _environment(ask)
@@ -55,7 +55,7 @@ def update_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None))
 
 
-@route("POST", f"{_ENVIRONMENTS}/:environment/stop", level=DEVELOPER, job=True)
+@route("POST", f"{_ENVIRONMENTS}/:environment_id/stop", level=DEVELOPER, job=True)
 def stop_environment(ask: Ask) -> Answer:
     """Stops it."""
     made = _environment(ask)
@@ -63,7 +63,7 @@ def stop_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None), 201)
 
 
-@route("DELETE", f"{_ENVIRONMENTS}/:environment", level=MAINTAINER, job=True)
+@route("DELETE", f"{_ENVIRONMENTS}/:environment_id", level=MAINTAINER, job=True)
 def delete_environment(ask: Ask) -> Answer:
     """Removes a stopped one; 400 for one in use."""
     made = _environment(ask)
@@ -118,13 +118,13 @@ def create_deployment(ask: Ask) -> Answer:
     return body_of(deployment(state, made), 201)
 
 
-@route("GET", f"{_DEPLOYMENTS}/:deployment", level=REPORTER, job=True)
+@route("GET", f"{_DEPLOYMENTS}/:deployment_id", level=REPORTER, job=True)
 def get_deployment(ask: Ask) -> Answer:
     """One deployment."""
     return body_of(deployment(ask.state, _deployment(ask)))
 
 
-@route("PUT", f"{_DEPLOYMENTS}/:deployment", level=DEVELOPER, job=True)
+@route("PUT", f"{_DEPLOYMENTS}/:deployment_id", level=DEVELOPER, job=True)
 def update_deployment(ask: Ask) -> Answer:
     """Another status; 400 for the one that it has."""
     made = _deployment(ask)
@@ -155,13 +155,13 @@ def _change(ask: Ask, made: Environment) -> None:
 
 def _environment(ask: Ask) -> Environment:
     for made in ask.state.environments:
-        if made.id == ask.part("environment"):
+        if made.id == ask.part("environment_id"):
             return made
     raise not_found()
 
 
 def _deployment(ask: Ask) -> Deployment:
     for made in ask.state.deployments:
-        if made.id == ask.part("deployment"):
+        if made.id == ask.part("deployment_id"):
             return made
     raise not_found()

@@ -336,5 +336,6 @@ class GitlabFake:
         for branch in moved:
             if branch in self.state.heads and branch != target:
                 title = values.get("merge_request.title") or branch
-                made = open_merge_request(self.state, user, (branch, target), title=title)
+                about = values.get("merge_request.description", "")
+                made = open_merge_request(self.state, user, (branch, target), title=title, description=about)
                 announce_merge_request(self.state, made, user, "open")

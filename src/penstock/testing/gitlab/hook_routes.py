@@ -8,7 +8,7 @@ from penstock.testing.gitlab.routes import body_of, route
 from penstock.testing.gitlab.state import MAINTAINER, GitlabState
 
 _ALL = "/projects/:id/hooks"
-_ONE = f"{_ALL}/:hook"
+_ONE = f"{_ALL}/:hook_id"
 
 
 @route("GET", _ALL, level=MAINTAINER)
@@ -60,7 +60,7 @@ def _change(ask: Ask, made: Hook) -> None:
 
 def _hook(ask: Ask) -> Hook:
     for made in ask.state.outbox.hooks:
-        if made.id == ask.part("hook"):
+        if made.id == ask.part("hook_id"):
             return made
     raise not_found()
 

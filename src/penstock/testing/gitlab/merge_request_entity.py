@@ -1,9 +1,10 @@
 """A merge request as the API shows it, in a list and on its own."""
 
+from penstock.testing.gitlab.access import may_merge
 from penstock.testing.gitlab.ask import Json
 from penstock.testing.gitlab.entities import pipeline, pipeline_page, stamp, user_basic
-from penstock.testing.gitlab.mergeability import detailed_status, has_conflicts, head_pipeline, merge_status
-from penstock.testing.gitlab.state import DEVELOPER, GitlabState, MergeRequest, User
+from penstock.testing.gitlab.mergeability import detailed_status, has_conflicts, head_pipeline, merge_status, squashes
+from penstock.testing.gitlab.state import GitlabState, MergeRequest, User
 from penstock.testing.gitlab.thread import blocking
 
 
@@ -62,7 +63,7 @@ def merge_request_basic(state: GitlabState, made: MergeRequest) -> Json:
             "human_total_time_spent": None,
         },
         "squash": made.squash,
-        "squash_on_merge": made.squash,
+        "squash_on_merge": squashes(state, made, None),
         "task_completion_status": {"count": 0, "completed_count": 0},
         "has_conflicts": has_conflicts(state, made),
         "blocking_discussions_resolved": not blocking(made),
@@ -86,7 +87,7 @@ def merge_request_page(state: GitlabState, made: MergeRequest, user: User | None
         "diff_refs": {"base_sha": newest.base, "head_sha": newest.head, "start_sha": newest.start} if newest else None,
         "merge_error": None,
         "first_contribution": False,
-        "user": {"can_merge": user is not None and state.level_of(user) >= DEVELOPER},
+        "user": {"can_merge": user is not None and may_merge(state, user, made.target_branch)},
     }
     made.reads_to_check = max(made.reads_to_check - 1, 0)
     return shown

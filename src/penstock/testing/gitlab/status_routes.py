@@ -1,6 +1,7 @@
 """Routes of commit statuses: one row a name and ref while it runs, a new row after it has ended."""
 
-from penstock.testing.gitlab.ask import Answer, Ask, refuse
+from penstock.testing.gitlab.access import may_merge, may_push, protection_of
+from penstock.testing.gitlab.ask import Answer, Ask, forbidden, refuse
 from penstock.testing.gitlab.entities import commit_status
 from penstock.testing.gitlab.paging import page
 from penstock.testing.gitlab.routes import body_of, route
@@ -40,6 +41,10 @@ def post_status(ask: Ask) -> Answer:
     ref = ask.text("ref") or _known_ref(state, sha)
     if ref is None:
         raise refuse(404, "404 References for commit Not Found")
+    if protection_of(state, ref) is not None and not (
+        may_push(state, ask.user, ref) or may_merge(state, ask.user, ref)
+    ):
+        raise forbidden()  # pipelines of a protected branch are for those who may change it
     pipeline = _pipeline(ask, sha, ref)
     status = _current(state, (pipeline.id, ref, name), ask.user)
     if status is None:
@@ -60,6 +65,7 @@ def post_status(ask: Ask) -> Answer:
 def settle_pipeline(state: GitlabState, pipeline: Pipeline) -> None:
     """Gives a pipeline the status that its statuses add up to; a change is told to the webhooks."""
     words = [one.status for one in state.statuses if one.pipeline_id == pipeline.id and not one.retried]
+    words += [job.status for job in pipeline.jobs] or ([pipeline.status] if pipeline.source != "external" else [])
     order = ("running", "pending", "failed", "canceled", "skipped", "success")
     now = next((word for word in order if word in words), pipeline.status)
     if now != pipeline.status:
