@@ -33,10 +33,12 @@ def test_method_and_squash_are_the_projects(
     fake: GitlabFake, client: Any, shop: Any, method: Any, squash: bool, commits: int
 ) -> None:
     fake.settings.merge_method = method
+    fake.settings.squash_option = "always" if squash else "default_on"  # a given flag wins over a default
     main = fake.head("main")
     fake.commit("feature", {"a": "a"}, "One", by="dev")
     made = opened(fake, client)
-    client("ada").mergerequests.get(made.iid).merge(squash=squash, should_remove_source_branch=True)
+    assert client("ada").mergerequests.get(made.iid).squash_on_merge
+    client("ada").mergerequests.get(made.iid).merge(squash=False, should_remove_source_branch=True)
     merged = client("ada").mergerequests.get(made.iid)
     shop.git("fetch", "--quiet", "--prune", "origin")
     assert len(shop.git("rev-list", f"{main}..origin/main").splitlines()) == commits

@@ -52,13 +52,12 @@ def test_silence_ends_with_the_clients_patience(fake: GitlabFake, client: Any, m
     assert client("dev").mergerequests.get(made.iid).title == "A"
 
 
-@pytest.mark.parametrize(("by", "seen"), [(1, [1, 2, 2, 3, 3, 4]), (-1, [1, 2, 4, 5])])
+@pytest.mark.parametrize(("by", "seen"), [(1, [1, 2, 2, 3, 4, 5]), (-1, [1, 2, 4, 5])])
 def test_lists_move_between_pages(fake: GitlabFake, made: Any, by: int, seen: list[int]) -> None:
     notes = {made.notes.create({"body": f"{number}"}).id: number for number in range(1, 6)}
     fake.shift_pages(r"/notes$", by, times=2)
     listed = made.notes.list(iterator=True, per_page=2, sort="asc")
     found = [notes[note.id] for note in listed]
-    assert sorted(set(found)) != [1, 2, 3, 4, 5] or len(found) != 5
     assert found == seen
 
 

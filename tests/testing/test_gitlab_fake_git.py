@@ -30,7 +30,7 @@ def test_clone_fetch_and_push_by_token(fake: GitlabFake, shop: Project) -> None:
 @pytest.mark.parametrize(
     ("username", "refspec", "words"),
     [
-        ("dev", "HEAD:main", "You are not allowed to push code to protected branches on this project."),
+        ("dev", "+HEAD:main", "You are not allowed to push code to protected branches on this project."),
         ("ada", "+HEAD:main", "You are not allowed to force push code to a protected branch on this project."),
         ("ada", ":main", "You can only delete protected branches using the web interface."),
     ],
