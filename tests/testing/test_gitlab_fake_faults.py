@@ -65,3 +65,17 @@ def test_work_is_done_between_two_calls(fake: GitlabFake, client: Any, made: Any
     fake.before("PUT", r"/merge$", lambda: made.notes.create({"body": "Meanwhile"}))
     client("ada").mergerequests.get(made.iid).merge()
     assert [note.body for note in made.notes.list(activity_filter="only_comments", get_all=True)] == ["Meanwhile"]
+
+
+def test_a_lazy_merge_request_is_asked_for_by_the_name_of_none(fake: GitlabFake, client: Any, made: Any) -> None:
+    """python-gitlab's trap: after `approve` a lazy object has lost its number."""
+    lazy = client("ada").mergerequests.get(made.iid, lazy=True)
+    lazy.approve()
+    with pytest.raises(gitlab.GitlabMRClosedError, match="400"):
+        lazy.merge()
+    assert fake.calls[-1].line.endswith("/merge_requests/None/merge")
+
+
+def test_what_the_fake_lacks_is_501(fake: GitlabFake, client: Any) -> None:
+    with pytest.raises(gitlab.GitlabListError, match="501: the fake does not know"):
+        client("ada").issues.list(get_all=True)
