@@ -16,7 +16,7 @@ from penstock.testing.gitlab import (  # noqa: F401  each registers its routes
     status_routes,
 )
 from penstock.testing.gitlab.access import require_access, token_of
-from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, Request
+from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, Request, refuse
 from penstock.testing.gitlab.call import Call
 from penstock.testing.gitlab.fault import Fault, FaultList
 from penstock.testing.gitlab.push import take_in
@@ -76,11 +76,14 @@ class Api:
     def _work(self, ask: Ask) -> Answer:
         entry, parts, known = find(ask.request.method, ask.request.path)
         if entry is None:
-            words = f"the fake does not know {'this method of ' if known else ''}{ask.request.path}"
-            raise Refusal(501, {"message": words})  # GitLab may well know it: a 404 would mislead
+            what = f"{ask.request.method} of {ask.request.path}" if known else ask.request.path
+            raise refuse(501, f"the fake does not know {what}")  # GitLab may well know it: a 404 would mislead
         ask.parts = parts
         require_access(ask, entry)
         ask.parameters = _parameters(ask.request)
+        unheeded = sorted(set(ask.parameters) - entry.takes)
+        if unheeded:  # GitLab may heed them: to leave them out of account would mislead
+            raise refuse(501, f"the fake does not know {', '.join(unheeded)} of {ask.request.path}")
         return entry.work(ask)
 
 

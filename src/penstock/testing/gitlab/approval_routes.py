@@ -18,7 +18,7 @@ def get_approvals(ask: Ask) -> Answer:
     return body_of(_approvals(ask.state, made, ask.token.user if ask.token else None))
 
 
-@route("POST", f"{_ONE}/approve", level=READ)
+@route("POST", f"{_ONE}/approve", level=READ, takes="sha")
 def approve(ask: Ask) -> Answer:
     """Approves the head: 401 for who may not or did already, 409 where `sha` is not the head."""
     state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))

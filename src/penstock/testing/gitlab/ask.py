@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -140,11 +140,12 @@ class Ask:
         return [str(word).strip() for word in given if str(word).strip()]
 
     def time(self, name: str) -> datetime | None:
-        """A parameter as an instant; raises `Refusal` (400) for what is none."""
+        """A parameter as an instant, UTC where it names no zone; raises `Refusal` (400) for what is none."""
         value = self.parameters.get(name)
         if value is None:
             return None
         try:
-            return datetime.fromisoformat(str(value))
+            found = datetime.fromisoformat(str(value))
         except ValueError:
             raise Refusal(400, {"error": f"{name} is invalid"}) from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)

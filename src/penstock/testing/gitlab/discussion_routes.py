@@ -31,7 +31,7 @@ def list_discussions(ask: Ask) -> Answer:
     return page(ask, made.discussions, lambda one: discussion(ask.state, made, one))
 
 
-@route("POST", _ALL, level=READ)
+@route("POST", _ALL, level=READ, takes="body position")
 def create_discussion(ask: Ask) -> Answer:
     """A thread that can be resolved; with `position` it stands at a line of the diff."""
     made = ask.state.merge_request(ask.part("noteable_id"))
@@ -50,7 +50,7 @@ def get_discussion(ask: Ask) -> Answer:
     return body_of(discussion(ask.state, made, find_thread(made, ask.parts["discussion_id"])))
 
 
-@route("PUT", _ONE, level=READ)
+@route("PUT", _ONE, level=READ, takes="resolved")
 def resolve_discussion(ask: Ask) -> Answer:
     """Resolves a thread or opens it again."""
     made = ask.state.merge_request(ask.part("noteable_id"))
@@ -60,7 +60,7 @@ def resolve_discussion(ask: Ask) -> Answer:
     return body_of(discussion(ask.state, made, thread))
 
 
-@route("POST", f"{_ONE}/notes", level=READ)
+@route("POST", f"{_ONE}/notes", level=READ, takes="body")
 def reply(ask: Ask) -> Answer:
     """A further note of a thread; a reply makes a thread of a single comment."""
     made = ask.state.merge_request(ask.part("noteable_id"))
@@ -83,7 +83,7 @@ def get_discussion_note(ask: Ask) -> Answer:
     return body_of(note(ask.state, made, find_note(made, ask.part("note_id"))[1]))
 
 
-@route("PUT", _NOTE, level=READ)
+@route("PUT", _NOTE, level=READ, takes="body resolved")
 def update_discussion_note(ask: Ask) -> Answer:
     """Another text for a note, or its own resolving: exactly one of the two."""
     if ("body" in ask.parameters) == ("resolved" in ask.parameters):

@@ -13,7 +13,7 @@ _TIERS = ("production", "staging", "testing", "development", "other")
 _STATUSES = ("running", "success", "failed", "canceled")
 
 
-@route("GET", _ENVIRONMENTS, level=REPORTER, job=True)
+@route("GET", _ENVIRONMENTS, level=REPORTER, job=True, takes="name search states")
 def list_environments(ask: Ask) -> Answer:
     """The environments, by name, state or a part of the name."""
     found = [
@@ -26,7 +26,7 @@ def list_environments(ask: Ask) -> Answer:
     return page(ask, found, lambda one: environment(one, last=None))
 
 
-@route("POST", _ENVIRONMENTS, level=DEVELOPER, job=True)
+@route("POST", _ENVIRONMENTS, level=DEVELOPER, job=True, takes="name external_url tier description")
 def create_environment(ask: Ask) -> Answer:
     """A new environment; 400 where the name is taken."""
     name = str(ask.required("name"))
@@ -47,7 +47,7 @@ def get_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=deployment(ask.state, last) if last else None))
 
 
-@route("PUT", f"{_ENVIRONMENTS}/:environment_id", level=DEVELOPER, job=True)
+@route("PUT", f"{_ENVIRONMENTS}/:environment_id", level=DEVELOPER, job=True, takes="external_url tier description")
 def update_environment(ask: Ask) -> Answer:
     """Another address, tier or description."""
     made = _environment(ask)
@@ -55,7 +55,7 @@ def update_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None))
 
 
-@route("POST", f"{_ENVIRONMENTS}/:environment_id/stop", level=DEVELOPER, job=True)
+@route("POST", f"{_ENVIRONMENTS}/:environment_id/stop", level=DEVELOPER, job=True, takes="force")
 def stop_environment(ask: Ask) -> Answer:
     """Stops it."""
     made = _environment(ask)
@@ -73,14 +73,19 @@ def delete_environment(ask: Ask) -> Answer:
     return Answer(204)
 
 
-@route("GET", _DEPLOYMENTS, level=REPORTER, job=True)
+@route(
+    "GET", _DEPLOYMENTS, level=REPORTER, job=True, takes="environment status order_by sort updated_after updated_before"
+)
 def list_deployments(ask: Ask) -> Answer:
     """The deployments, the oldest first unless `sort` says otherwise."""
+    after, before = ask.time("updated_after"), ask.time("updated_before")
     found = [
         one
         for one in ask.state.deployments
         if ask.text("environment", one.environment.name) == one.environment.name
         and ask.text("status", one.status) == one.status
+        and (after is None or one.updated_at >= after)
+        and (before is None or one.updated_at <= before)
     ]
     order = ask.choice("order_by", ("id", "iid", "created_at", "updated_at", "finished_at"), "id")
     if order == "updated_at":
@@ -88,7 +93,7 @@ def list_deployments(ask: Ask) -> Answer:
     return page(ask, found[:: -1 if ask.text("sort") == "desc" else 1], lambda one: deployment(ask.state, one))
 
 
-@route("POST", _DEPLOYMENTS, level=DEVELOPER, job=True)
+@route("POST", _DEPLOYMENTS, level=DEVELOPER, job=True, takes="environment sha ref tag status")
 def create_deployment(ask: Ask) -> Answer:
     """A deployment of a commit; its environment is made where there is none of that name."""
     state = ask.state
@@ -124,7 +129,7 @@ def get_deployment(ask: Ask) -> Answer:
     return body_of(deployment(ask.state, _deployment(ask)))
 
 
-@route("PUT", f"{_DEPLOYMENTS}/:deployment_id", level=DEVELOPER, job=True)
+@route("PUT", f"{_DEPLOYMENTS}/:deployment_id", level=DEVELOPER, job=True, takes="status")
 def update_deployment(ask: Ask) -> Answer:
     """Another status; 400 for the one that it has."""
     made = _deployment(ask)

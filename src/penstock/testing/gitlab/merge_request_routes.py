@@ -4,8 +4,8 @@ from penstock.testing.gitlab.access import may_merge
 from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, forbidden, refuse, unauthorized
 from penstock.testing.gitlab.entities import commit, diff, pipeline, version
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic, merge_request_page
-from penstock.testing.gitlab.merge_request_filter import chosen
-from penstock.testing.gitlab.mergeability import branch_reason, squashes, state_reason
+from penstock.testing.gitlab.merge_request_filter import FILTERS, chosen
+from penstock.testing.gitlab.mergeability import branch_reason, branches_exist, squashes, state_reason
 from penstock.testing.gitlab.merging import merge, rebase
 from penstock.testing.gitlab.paging import page
 from penstock.testing.gitlab.push import add_version
@@ -16,15 +16,20 @@ from penstock.testing.gitlab.webhook import announce_merge_request, field_change
 
 _ALL = "/projects/:id/merge_requests"
 _ONE = f"{_ALL}/:merge_request_iid"
+_FIELDS = "title target_branch description labels squash remove_source_branch assignee_id assignee_ids reviewer_ids"
+_MERGE_TAKES = (
+    "sha squash merge_commit_message squash_commit_message should_remove_source_branch "
+    "merge_when_pipeline_succeeds auto_merge"
+)
 
 
-@route("GET", _ALL, level=READ)
+@route("GET", _ALL, level=READ, takes=FILTERS)
 def list_merge_requests(ask: Ask) -> Answer:
     """The merge requests that the filters let through."""
     return page(ask, chosen(ask), lambda made: merge_request_basic(ask.state, made))
 
 
-@route("POST", _ALL, level=DEVELOPER)
+@route("POST", _ALL, level=DEVELOPER, takes=f"source_branch {_FIELDS}")
 def create_merge_request(ask: Ask) -> Answer:
     """Opens one; 409 where the branch has an open one already."""
     title, source, target = (str(ask.required(name)) for name in ("title", "source_branch", "target_branch"))
@@ -38,14 +43,18 @@ def create_merge_request(ask: Ask) -> Answer:
     return body_of(merge_request_page(ask.state, made, ask.user), 201)
 
 
-@route("GET", _ONE, level=READ)
+@route("GET", _ONE, level=READ, takes="include_diverged_commits_count")
 def get_merge_request(ask: Ask) -> Answer:
     """One merge request."""
-    made = ask.state.merge_request(ask.part("merge_request_iid"))
-    return body_of(merge_request_page(ask.state, made, ask.token.user if ask.token else None))
+    state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
+    shown = merge_request_page(state, made, ask.token.user if ask.token else None)
+    if ask.flag("include_diverged_commits_count") and branches_exist(state, made):
+        target = state.heads[made.target_branch]
+        shown["diverged_commits_count"] = len(state.repository.commits(target, since=made.head))
+    return body_of(shown)
 
 
-@route("PUT", _ONE, level=READ)
+@route("PUT", _ONE, level=READ, takes=f"state_event add_labels remove_labels {_FIELDS}")
 def update_merge_request(ask: Ask) -> Answer:
     """Changes one: its author and developers may; closing and reopening go by `state_event`."""
     state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
@@ -81,7 +90,7 @@ def delete_merge_request(ask: Ask) -> Answer:
     return Answer(204)
 
 
-@route("PUT", f"{_ONE}/merge", level=READ)
+@route("PUT", f"{_ONE}/merge", level=READ, takes=_MERGE_TAKES)
 def merge_merge_request(ask: Ask) -> Answer:
     """Merges: 401 who may not, 405 what is not in a state to be, 422 what conflicts, 409 a head that moved."""
     state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))

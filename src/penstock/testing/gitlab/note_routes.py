@@ -15,7 +15,7 @@ _AWARDS = f"{_NOTES}/:note_id/award_emoji"
 _EMOJI = re.compile(r"[a-z0-9_+-]{1,64}")
 
 
-@route("GET", _NOTES, level=READ)
+@route("GET", _NOTES, level=READ, takes="order_by sort activity_filter")
 def list_notes(ask: Ask) -> Answer:
     """All notes, the newest first by default, those that GitLab itself wrote included."""
     made = ask.state.merge_request(ask.part("noteable_id"))
@@ -28,7 +28,7 @@ def list_notes(ask: Ask) -> Answer:
     return page(ask, wanted, lambda one: note(ask.state, made, one))
 
 
-@route("POST", _NOTES, level=READ)
+@route("POST", _NOTES, level=READ, takes="body internal confidential")
 def create_note(ask: Ask) -> Answer:
     """A comment of its own, in no thread."""
     made = ask.state.merge_request(ask.part("noteable_id"))
@@ -46,7 +46,7 @@ def get_note(ask: Ask) -> Answer:
     return body_of(note(ask.state, made, find_note(made, ask.part("note_id"))[1]))
 
 
-@route("PUT", f"{_NOTES}/:note_id", level=READ)
+@route("PUT", f"{_NOTES}/:note_id", level=READ, takes="body")
 def update_note(ask: Ask) -> Answer:
     """Another text for a note."""
     made, written = own_note(ask)
@@ -71,7 +71,7 @@ def list_awards(ask: Ask) -> Answer:
     return page(ask, written.awards, lambda one: award(ask.state, one, written))
 
 
-@route("POST", _AWARDS, level=READ)
+@route("POST", _AWARDS, level=READ, takes="name")
 def create_award(ask: Ask) -> Answer:
     """An emoji; 404, as GitLab words it, where the user gave that one already or nobody knows it."""
     made = ask.state.merge_request(ask.part("noteable_id"))

@@ -9,7 +9,7 @@ from penstock.testing.gitlab.state import READ, Pipeline
 _ALL = "/projects/:id/pipelines"
 
 
-@route("GET", _ALL, level=READ)
+@route("GET", _ALL, level=READ, takes="ref sha status source order_by sort")
 def list_pipelines(ask: Ask) -> Answer:
     """The pipelines, newest first."""
     found = [

@@ -22,7 +22,7 @@ def get_own_user(ask: Ask) -> Answer:
     return body_of(user_profile(ask.state, ask.user, own=True))
 
 
-@route("GET", "/users")
+@route("GET", "/users", takes="username")
 def list_users(ask: Ask) -> Answer:
     """The users, by name where one is asked for."""
     ask.user  # noqa: B018  nobody gets 401

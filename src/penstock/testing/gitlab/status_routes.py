@@ -13,7 +13,12 @@ _ACTIVE = ("pending", "running")
 _EVENTS = {"pending": "enqueue", "running": "run"}
 
 
-@route("GET", "/projects/:id/repository/commits/:sha/statuses", level=READ)
+@route(
+    "GET",
+    "/projects/:id/repository/commits/:sha/statuses",
+    level=READ,
+    takes="all ref name stage pipeline_id order_by sort",
+)
 def list_statuses(ask: Ask) -> Answer:
     """The statuses of a commit, of every ref that it was posted for; the newest of a name only, unless `all`."""
     sha = ask.state.repository.resolve(ask.parts["sha"])
@@ -29,7 +34,12 @@ def list_statuses(ask: Ask) -> Answer:
     return page(ask, found, lambda one: commit_status(ask.state, one))
 
 
-@route("POST", "/projects/:id/statuses/:sha", level=DEVELOPER)
+@route(
+    "POST",
+    "/projects/:id/statuses/:sha",
+    level=DEVELOPER,
+    takes="state name context ref target_url description coverage pipeline_id",
+)
 def post_status(ask: Ask) -> Answer:
     """Posts a status; 400 where a running one is to run again, 404 for a commit that no branch has."""
     state, name = ask.state, ask.text("name") or ask.text("context") or "default"
