@@ -1,5 +1,4 @@
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from penstock.testing.gitlab.ask import Request
 from penstock.testing.gitlab.call import Call
 from penstock.testing.gitlab.contract import violations
 from penstock.testing.gitlab.document import API, FIELDS, OUTSIDE, QUERIES, STATUSES, document, document_path
-from penstock.testing.gitlab.routes import listed
+from penstock.testing.gitlab.routes import entries
 from penstock.testing.gitlab.webhook_shape import sample_path, shape_faults
 
 
@@ -149,9 +148,9 @@ def test_every_route_is_asked_for_and_answers_what_stands_in_gitlabs_document(fa
     assert violations(fake.calls) == []
     answered = {(call.request.method, call.request.path) for call in fake.calls if call.status < 300}
     unasked = [
-        (method, pattern)
-        for method, pattern in listed()
-        if not any(asked == method and re.fullmatch(pattern, path) for asked, path in answered)
+        (entry.method, entry.path)
+        for entry in entries()
+        if not any(method == entry.method and entry.pattern.fullmatch(path) for method, path in answered)
     ]
     assert unasked == []
 

@@ -18,7 +18,7 @@ from penstock.testing.gitlab import (  # noqa: F401  each registers its routes
 from penstock.testing.gitlab.access import require_access, token_of
 from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, Request, refuse
 from penstock.testing.gitlab.call import Call
-from penstock.testing.gitlab.fault import Fault, FaultList
+from penstock.testing.gitlab.fault import Fault, FaultList, error_answer
 from penstock.testing.gitlab.push import take_in
 from penstock.testing.gitlab.routes import find
 from penstock.testing.gitlab.state import GitlabState
@@ -30,6 +30,7 @@ class Api:
     def __init__(self, state: GitlabState, lock: threading.RLock, settled: Callable[[], None]) -> None:
         self.calls: list[Call] = []
         self.faults = FaultList()
+        self.crashes: list[Exception] = []
         self.closing = threading.Event()
         self._state = state
         self._lock = lock
@@ -72,6 +73,9 @@ class Api:
                 return self._work(Ask(self._state, request, {}, token, {}, wrong.shift if wrong else 0)), username
             except Refusal as refusal:
                 return refusal.answer, username
+            except Exception as crash:  # the fake's own fault: told to the client now, to the test at the end
+                self.crashes.append(crash)
+                return error_answer(500), username
 
     def _work(self, ask: Ask) -> Answer:
         entry, parts, known = find(ask.request.method, ask.request.path)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from penstock.testing.gitlab.state import GitlabState, Token, User
 
 Json = dict[str, Any]
-_YES = {"true", "True", "1", True}
+_YES = {"true", "True", "1"}
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,17 @@ class Ask:
         except (TypeError, ValueError):
             raise Refusal(400, {"error": f"{name} is invalid"}) from None
 
+    def fraction(self, name: str) -> float:
+        """A parameter as a number with a fraction; raises `Refusal` (400) for text."""
+        try:
+            return float(self.parameters[name])
+        except (TypeError, ValueError):
+            raise Refusal(400, {"error": f"{name} is invalid"}) from None
+
     def flag(self, name: str, default: bool = False) -> bool:
         """A parameter as yes or no."""
         value = self.parameters.get(name)
-        return default if value is None else value in _YES
+        return default if value is None else str(value) in _YES
 
     def words(self, name: str) -> list[str]:
         """A list of words, given as JSON list or divided by commas."""

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from penstock.testing.gitlab.access import may_merge, may_push, protection_of
 from penstock.testing.gitlab.ask import Answer, Ask, Json, forbidden, not_found, refuse
-from penstock.testing.gitlab.bare import CommitFacts
+from penstock.testing.gitlab.bare import CommitFacts, is_branch_name
 from penstock.testing.gitlab.entities import commit, diff
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic
 from penstock.testing.gitlab.paging import keyset_page, page
@@ -77,6 +77,8 @@ def create_branch(ask: Ask) -> Answer:
     state, name = ask.state, str(ask.required("branch"))
     if name in state.heads:
         raise refuse(400, "Branch already exists")
+    if not is_branch_name(name):
+        raise refuse(400, "Branch name is invalid")
     start = state.repository.resolve(str(ask.required("ref")))
     if start is None:
         raise refuse(400, "Invalid reference name: " + ask.text("ref"))

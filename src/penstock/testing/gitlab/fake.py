@@ -41,7 +41,8 @@ class GitlabFake:
 
     `settings` may be changed at any time. `clock` gives the instants that GitLab writes down. Webhooks wait until
     `deliver()` is called, or go out at once, by a thread, with `deliver_at_once`. Only the loopback interface is
-    listened on; nothing is left behind at the end but what is in the repository.
+    listened on; nothing is left behind at the end but what is in the repository. Leaving it raises an `ExceptionGroup`
+    of what went wrong in the fake itself, for which clients saw 500.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class GitlabFake:
         self._courier.stop()
         self._git.remove()
         self._bare.close()
+        if self._api.crashes and kind is None:
+            raise ExceptionGroup("the fake itself failed", self._api.crashes)
 
     @property
     def url(self) -> str:
@@ -300,6 +303,10 @@ class GitlabFake:
             self._api.faults.waiting.append(fault)
 
     # Answers
+
+    def answer(self, request: Request) -> Answer | None:
+        """Answers a request of the API (its path without `/api/v4`) past the network; None for a dropped connection."""
+        return self._api.answer(request)
 
     def _work(self, request: Request, query: str) -> Answer | Raw | None:
         if request.path.startswith(f"{_API}/"):

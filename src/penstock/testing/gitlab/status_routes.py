@@ -67,7 +67,7 @@ def post_status(ask: Ask) -> Answer:
     status.target_url = ask.text("target_url") or status.target_url
     status.description = ask.text("description") or status.description
     if "coverage" in ask.parameters:
-        status.coverage = float(ask.text("coverage"))
+        status.coverage = ask.fraction("coverage")
     settle_pipeline(state, pipeline)
     return body_of(commit_status(state, status), 201)
 
