@@ -61,6 +61,14 @@ def test_lists_move_between_pages(fake: GitlabFake, made: Any, by: int, seen: li
     assert found == seen
 
 
+def test_a_gitlab_that_is_away_answers_nothing_and_comes_back(fake: GitlabFake, client: Any, made: Any) -> None:
+    fake.away = True
+    with pytest.raises(requests.ConnectionError):
+        client("dev").mergerequests.get(made.iid)
+    fake.away = False
+    assert client("dev").mergerequests.get(made.iid).title == "A"
+
+
 def test_work_is_done_between_two_calls(fake: GitlabFake, client: Any, made: Any) -> None:
     fake.before("PUT", r"/merge$", lambda: made.notes.create({"body": "Meanwhile"}))
     client("ada").mergerequests.get(made.iid).merge()

@@ -90,6 +90,9 @@ def test_push_options_open_a_merge_request(fake: GitlabFake, shop: Project, clie
     assert push(shop, *options, fake.git_url("dev"), "feature")[0]
     (made,) = client("dev").mergerequests.list(get_all=True)
     assert (made.title, made.author["username"], made.target_branch) == ("It's $HOME; `a`", "dev", "main")
+    shop.commit({"b": "b"})
+    assert push(shop, *options, fake.git_url("dev"), "feature")[0]
+    assert len(client("dev").mergerequests.list(get_all=True)) == 1
 
 
 def test_what_is_pushed_past_the_server_is_taken_in_too(fake: GitlabFake, shop: Project, client: Any) -> None:

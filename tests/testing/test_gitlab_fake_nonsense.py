@@ -57,9 +57,13 @@ def sense(fake: GitlabFake) -> tuple[dict[str, str], Json]:
     return {name: str(value) for name, value in parts.items()}, {**order, **words, **places, "name": "n"}
 
 
+def filled(path: str, parts: dict[str, str]) -> str:
+    return re.sub(r":([a-z_]+)", lambda found: parts[found[1]], path)
+
+
 def spoilt(entry: routes.Entry, parts: dict[str, str], given: Json) -> Iterator[Request]:
     """Requests of a route, each wrong in one place."""
-    path = re.sub(r":([a-z_]+)", lambda found: parts[found[1]], entry.path)
+    path = filled(entry.path, parts)
     sound = {name: value for name, value in given.items() if name in entry.takes}
     for name in sorted(entry.takes - {"auto_merge", "merge_when_pipeline_succeeds"}):
         for value in NONSENSE:
@@ -68,8 +72,7 @@ def spoilt(entry: routes.Entry, parts: dict[str, str], given: Json) -> Iterator[
             yield Request(entry.method, path, {key: [str(one)] for key, one in {**sound, name: word}.items()})
     for name in re.findall(r":([a-z_]+)", entry.path):
         for word in SPOILT_PARTS:
-            changed = {**parts, name: word}
-            yield Request(entry.method, re.sub(r":([a-z_]+)", lambda found, to=changed: to[found[1]], entry.path))
+            yield Request(entry.method, filled(entry.path, {**parts, name: word}))
     for data in (b"{", b"[1]", b'"x"', b"\xff"):
         yield Request(entry.method, path, {}, {}, data)
 

@@ -11,37 +11,63 @@ from penstock.testing.gitlab.thread import blocking
 def merge_request_basic(state: GitlabState, made: MergeRequest) -> Json:
     """What a list shows."""
     path = f"{state.settings.path}!{made.iid}"
+    return (
+        _people(state, made)
+        | _merging(state, made)
+        | {
+            "id": made.id,
+            "iid": made.iid,
+            "project_id": state.settings.id,
+            "title": made.title,
+            "description": made.description,
+            "state": made.state,
+            "created_at": stamp(made.created_at),
+            "updated_at": stamp(made.updated_at),
+            "target_branch": made.target_branch,
+            "source_branch": made.source_branch,
+            "user_notes_count": sum(not note.system for note in made.notes),
+            "upvotes": 0,
+            "downvotes": 0,
+            "source_project_id": state.settings.id,
+            "target_project_id": state.settings.id,
+            "labels": sorted(made.labels),
+            "draft": made.draft,
+            "imported": False,
+            "imported_from": "none",
+            "work_in_progress": made.draft,
+            "milestone": None,
+            "discussion_locked": None,
+            "prepared_at": stamp(made.created_at),
+            "reference": f"!{made.iid}",
+            "references": {"short": f"!{made.iid}", "relative": f"!{made.iid}", "full": path},
+            "web_url": f"{state.project_url}/-/merge_requests/{made.iid}",
+            "time_stats": {
+                "time_estimate": 0,
+                "total_time_spent": 0,
+                "human_time_estimate": None,
+                "human_total_time_spent": None,
+            },
+            "task_completion_status": {"count": 0, "completed_count": 0},
+        }
+    )
+
+
+def _people(state: GitlabState, made: MergeRequest) -> Json:
     return {
-        "id": made.id,
-        "iid": made.iid,
-        "project_id": state.settings.id,
-        "title": made.title,
-        "description": made.description,
-        "state": made.state,
-        "created_at": stamp(made.created_at),
-        "updated_at": stamp(made.updated_at),
         "merged_by": user_basic(state, made.merge_user),
         "merge_user": user_basic(state, made.merge_user),
         "merged_at": stamp(made.merged_at),
         "closed_by": user_basic(state, made.closed_by),
         "closed_at": stamp(made.closed_at),
-        "target_branch": made.target_branch,
-        "source_branch": made.source_branch,
-        "user_notes_count": sum(not note.system for note in made.notes),
-        "upvotes": 0,
-        "downvotes": 0,
         "author": user_basic(state, made.author),
         "assignees": [user_basic(state, user) for user in made.assignees],
         "assignee": user_basic(state, made.assignees[0]) if made.assignees else None,
         "reviewers": [user_basic(state, user) for user in made.reviewers],
-        "source_project_id": state.settings.id,
-        "target_project_id": state.settings.id,
-        "labels": sorted(made.labels),
-        "draft": made.draft,
-        "imported": False,
-        "imported_from": "none",
-        "work_in_progress": made.draft,
-        "milestone": None,
+    }
+
+
+def _merging(state: GitlabState, made: MergeRequest) -> Json:
+    return {
         "merge_when_pipeline_succeeds": False,
         "merge_status": merge_status(state, made),
         "detailed_merge_status": detailed_status(state, made),
@@ -49,22 +75,10 @@ def merge_request_basic(state: GitlabState, made: MergeRequest) -> Json:
         "sha": made.head,
         "merge_commit_sha": made.merge_commit_sha,
         "squash_commit_sha": made.squash_commit_sha,
-        "discussion_locked": None,
         "should_remove_source_branch": None,
         "force_remove_source_branch": made.remove_source_branch,
-        "prepared_at": stamp(made.created_at),
-        "reference": f"!{made.iid}",
-        "references": {"short": f"!{made.iid}", "relative": f"!{made.iid}", "full": path},
-        "web_url": f"{state.project_url}/-/merge_requests/{made.iid}",
-        "time_stats": {
-            "time_estimate": 0,
-            "total_time_spent": 0,
-            "human_time_estimate": None,
-            "human_total_time_spent": None,
-        },
         "squash": made.squash,
         "squash_on_merge": squashes(state, made, None),
-        "task_completion_status": {"count": 0, "completed_count": 0},
         "has_conflicts": has_conflicts(state, made),
         "blocking_discussions_resolved": not blocking(made),
         "approvals_before_merge": None,

@@ -21,9 +21,7 @@ _EVENTS = {"pending": "enqueue", "running": "run"}
 )
 def list_statuses(ask: Ask) -> Answer:
     """The statuses of a commit, of every ref that it was posted for; the newest of a name only, unless `all`."""
-    sha = ask.state.repository.resolve(ask.parts["sha"])
-    if sha is None:
-        raise refuse(404, "404 Commit Not Found")
+    sha = _commit(ask)
     found = [one for one in ask.state.statuses if one.sha == sha and (ask.flag("all") or not one.retried)]
     for name, value in (("ref", "ref"), ("name", "name"), ("stage", "stage")):
         asked = ask.text(name)
@@ -45,9 +43,7 @@ def post_status(ask: Ask) -> Answer:
     state, name = ask.state, ask.text("name") or ask.text("context") or "default"
     ask.required("state")
     wanted = ask.choice("state", _STATES)
-    sha = state.repository.resolve(ask.parts["sha"])
-    if sha is None:
-        raise refuse(404, "404 Commit Not Found")
+    sha = _commit(ask)
     ref = ask.text("ref") or _known_ref(state, sha)
     if ref is None:
         raise refuse(404, "404 References for commit Not Found")
@@ -81,6 +77,13 @@ def settle_pipeline(state: GitlabState, pipeline: Pipeline) -> None:
     if now != pipeline.status:
         pipeline.status, pipeline.updated_at = now, state.now()
         announce_pipeline(state, pipeline)
+
+
+def _commit(ask: Ask) -> str:
+    sha = ask.state.repository.resolve(ask.parts["sha"])
+    if sha is None:
+        raise refuse(404, "404 Commit Not Found")
+    return sha
 
 
 def _pipeline(ask: Ask, sha: str, ref: str) -> Pipeline:
