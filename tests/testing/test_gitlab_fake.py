@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,6 +101,22 @@ def test_what_is_not_in_a_state_to_be_merged_is_405_and_what_conflicts_422(fake:
     made.state_event = "close"
     made.save()
     assert refusal() == "405 not_open"
+
+
+def test_of_two_who_merge_at_once_one_does(fake: GitlabFake, client: Any) -> None:
+    made, main = opened(fake, client), fake.head("main")
+
+    def merge(username: str) -> int:
+        try:
+            client(username).mergerequests.get(made.iid, lazy=True).merge(sha=made.sha)
+        except gitlab.GitlabMRClosedError as refused:
+            return int(refused.response_code or 0)
+        return 200
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(merge, ["ada", "bot"])) == [200, 405]
+    compared = client("ada").repository_compare(main, "main")
+    assert [len(commit["parent_ids"]) for commit in compared["commits"]] == [1, 2]
 
 
 def test_checking_takes_as_many_reads_as_it_is_told(fake: GitlabFake, client: Any) -> None:

@@ -40,6 +40,7 @@ def unapprove(ask: Ask) -> Answer:
     if len(kept) == len(made.approvals):
         raise not_found()
     made.approvals = kept
+    made.updated_at = state.now()
     system_note(state, made, ask.user, "unapproved this merge request")
     announce_merge_request(state, made, ask.user, "unapproved")
     return body_of(_approvals(state, made, ask.user), 201)

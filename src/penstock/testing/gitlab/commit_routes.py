@@ -5,7 +5,7 @@ from urllib.parse import quote
 from penstock.testing.gitlab.access import may_merge, may_push, protection_of
 from penstock.testing.gitlab.ask import Answer, Ask, Json, forbidden, not_found, refuse
 from penstock.testing.gitlab.bare import CommitFacts, is_branch_name
-from penstock.testing.gitlab.entities import commit, diff
+from penstock.testing.gitlab.entities import commit, diff, pipeline
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic
 from penstock.testing.gitlab.paging import keyset_page, page
 from penstock.testing.gitlab.push import take_in
@@ -41,7 +41,12 @@ def get_commit(ask: Ask) -> Answer:
     facts = state.repository.commit(_known(state, ask.parts["sha"]))
     newest = next((one for one in reversed(state.pipelines) if one.sha == facts.id), None)
     return body_of(
-        commit(state, facts) | {"status": newest.status if newest else None, "project_id": state.settings.id}
+        commit(state, facts)
+        | {
+            "status": newest.status if newest else None,
+            "project_id": state.settings.id,
+            "last_pipeline": pipeline(state, newest) if newest else None,
+        }
     )
 
 

@@ -119,6 +119,7 @@ def _resolve(ask: Ask, made: MergeRequest, notes: list[Note]) -> None:
     for written in notes:
         written.resolved_by = ask.user if wanted else None
         written.resolved_at = ask.state.now() if wanted else None
+    made.updated_at = ask.state.now()
     if were_blocking and not blocking(made):
         system_note(ask.state, made, ask.user, "resolved all threads")
 

@@ -10,6 +10,13 @@ from penstock.testing.gitlab.webhook import announce_deployment
 _ENVIRONMENTS = "/projects/:id/environments"
 _DEPLOYMENTS = "/projects/:id/deployments"
 _TIERS = ("production", "staging", "testing", "development", "other")
+# How GitLab guesses a tier from a name, in this order.
+_GUESSES = {
+    "development": ("dev", "review", "trunk"),
+    "testing": ("test", "tst", "int", "acpt", "accept", "qa", "qc", "control", "quality"),
+    "staging": ("stg", "stag", "model", "modl", "pre", "demo", "non"),
+    "production": ("prod", "prd", "live"),
+}
 _STATUSES = ("running", "success", "failed", "canceled")
 
 
@@ -144,8 +151,7 @@ def update_deployment(ask: Ask) -> Answer:
 
 def _new_environment(state: GitlabState, name: str) -> Environment:
     now = state.now()
-    words = {"prod": "production", "canary": "production", "staging": "staging", "dev": "development"}
-    tier = next((tier for word, tier in words.items() if name.startswith(word)), "other")
+    tier = next((tier for tier, words in _GUESSES.items() if any(word in name.lower() for word in words)), "other")
     made = Environment(state.next_id(), name, now, now, tier=tier)
     state.environments.append(made)
     return made

@@ -165,7 +165,7 @@ class GitlabFake:
     ) -> str:
         """Commits files (None removes one) to a branch, as by the web editor; returns the commit.
 
-        A branch that does not exist begins at `start`, or at the default branch.
+        A branch that does not exist begins at `start`, or at the default branch. Protection is not looked at.
         """
         with self.lock:
             take_in(self.state, self.state.administrator)
