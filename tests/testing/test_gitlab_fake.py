@@ -143,6 +143,18 @@ def test_one_open_merge_request_a_branch(fake: GitlabFake, client: Any) -> None:
     assert client("ada").mergerequests.get(first.iid).closed_by["username"] == "dev"
 
 
+def test_numbers_are_not_given_twice_and_gone_branches_are_met(fake: GitlabFake, client: Any) -> None:
+    made = client("ada").mergerequests.get(opened(fake, client).iid)
+    client("ada").branches.delete("feature")
+    with pytest.raises(gitlab.GitlabMRRebaseError, match="403"):
+        made.rebase()
+    fake.commit("other", {"a": "a"})
+    made.target_branch = "other"
+    made.save()
+    made.delete()
+    assert opened(fake, client).iid == made.iid + 1
+
+
 def test_lists_filter_and_page(fake: GitlabFake, client: Any) -> None:
     for number in range(5):
         fake.commit(f"branch-{number}", {f"{number}": "x"}, by="dev")
