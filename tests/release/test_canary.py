@@ -372,3 +372,33 @@ def test_with_the_other_driver_the_command_moves_nothing(growing: World, monkeyp
 
 def test_times_are_read_as_they_are_written(growing: World) -> None:
     assert isinstance(moment_of(canary(growing).since), datetime)
+
+
+def test_a_step_that_asks_for_proof_says_how_long_that_takes(growing: World, clock: Clock) -> None:
+    here = growing
+    text = (here.author.root / PIPELINE).read_text()
+    proof = "analysis: {requireNonInferior: true, margin: 0.01}"
+    here.merge({PIPELINE: text.replace("50}]}", f"50}}], {proof}}}")}, "Ask for proof")
+    meet(here, clock, canaries=25, prods=400)
+    clock.jump(days=1)
+    found = ticked(here)
+    assert found.did == "waiting"
+    assert "it is not proven that at most 1.0% more sessions fail" in found.why
+    # ln(0.05) / ln(0.99) = 298.1 without a failure so far; 425 sessions a day, of which the canary meets 5 %
+    assert "it takes 299 sessions on the canary at the least, 14.1 days at today's traffic" in found.why
+    workspace = here.workspace(MANAGER)
+    workspace.fetch()
+    planned = plan_promotion(workspace, ("helper", "1.1.0", "prod"))
+    assert any("days at today's traffic" in one.sentence for one in planned.unmet)
+
+
+def test_a_proof_that_is_there_lets_the_step_go(growing: World, clock: Clock) -> None:
+    here = growing
+    text = (here.author.root / PIPELINE).read_text()
+    proof = "analysis: {requireNonInferior: true, margin: 0.2}"
+    here.merge({PIPELINE: text.replace("50}]}", f"50}}], {proof}}}")}, "Ask for proof")
+    at = clock()
+    for minute in range(60):
+        meet(here, clock, canaries=1, prods=2, at=at + timedelta(seconds=30 * minute))
+    clock.jump(hours=2)
+    assert ticked(here).did == "advanced"

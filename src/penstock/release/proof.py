@@ -10,8 +10,8 @@ from penstock.scoring.canary.analysis import Analysis
 from penstock.scoring.canary.figures import MetricFigures
 from penstock.scoring.statistics.sample_size import days_to_prove, units_to_prove
 
-LEAST_LOSS = 0.001
-"""Of prod's sessions: where none has failed yet, so many are reckoned with."""
+LARGEST_LOSS = 0.999
+"""Of prod's sessions that is reckoned with: of one that always fails nothing can be proven."""
 DAY_S = 86_400
 
 
@@ -25,7 +25,7 @@ def missing_proof(analysis: Analysis, pipeline: Pipeline, canary: CanaryStanding
     share = canary.weight_bp / 10_000
     if figures is None or not 0 < share < 1:
         return f"{missing} (e = {proof.e_value:.3g} of {proof.threshold:.3g})"
-    loss = min(max(figures.prod.mean or 0.0, LEAST_LOSS), 1 - LEAST_LOSS)
+    loss = min(figures.prod.mean or 0.0, LARGEST_LOSS)
     units = units_to_prove(loss=loss, margin=asked.margin, share=share, alpha=asked.alpha)
     days = days_to_prove(units, share=share, sessions_a_day=_sessions_a_day(figures, canary, at))
     takes = f"{days:.1f} days at today's traffic" if days is not None else "and today there is no traffic"
