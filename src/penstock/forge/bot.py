@@ -1,0 +1,56 @@
+"""The bot: one project at GitLab and its release path, as one worker holds them."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from penstock.forge.connection import Connection, open_connection
+from penstock.release.lock import Lock, locked
+from penstock.release.workspace import Workspace, open_workspace
+from penstock.settings import Settings
+
+CHECK_S = 1_800.0
+"""How long one merge request's check may take, seconds."""
+MARGIN_S = 300.0
+
+
+@dataclass
+class Bot:
+    """What the parts of this package act with. `check_s` bounds one check, seconds."""
+
+    settings: Settings
+    workspace: Workspace
+    connection: Connection
+    check_s: float = CHECK_S
+    finished: set[int] = field(default_factory=set)
+    """Comments whose commands are known to be answered, so that no poll asks again."""
+
+    @property
+    def owner(self) -> str:
+        """How locks name this process."""
+        return f"penstock on {socket.gethostname()}, process {os.getpid()}"
+
+    def is_mine(self, author: object) -> bool:
+        """Whether an author, as GitLab's JSON has one, is the bot itself."""
+        return isinstance(author, dict) and author.get("id") == self.connection.me["id"]
+
+    @contextmanager
+    def locked(self, agent: str, stage: str, about: str) -> Iterator[Lock]:
+        """Holds the lock on an agent and a stage; raises `Conflict` while somebody else does."""
+        with locked(
+            self.workspace.releases.objects, agent, stage, self.owner, about=about, ttl_s=self.check_s + MARGIN_S
+        ) as lock:
+            yield lock
+
+
+@contextmanager
+def open_bot(settings: Settings) -> Iterator[Bot]:
+    """The bot of a project; its connections are closed at the end."""
+    workspace = open_workspace(settings)
+    with open_connection(settings) as connection:
+        try:
+            yield Bot(settings, workspace, connection)
+        finally:
+            workspace.close()
