@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_extending_keeps_it(objects: ObjectStore) -> None:
     lock.require()
     with pytest.raises(Conflict, match="locked by one"):
         acquire(objects, "helper", "canary", "two")
+
+
+def test_while_it_is_needed_it_is_extended(objects: ObjectStore) -> None:
+    with locked(objects, "helper", "canary", "one", ttl_s=0.3) as lock:
+        ends = time.monotonic() + 20
+        while lock.number < 4:
+            assert time.monotonic() < ends
+            threading.Event().wait(0.02)
+        lock.require()
+    assert locks_held(objects) == []
 
 
 def test_a_broken_lock_stops_its_holder(objects: ObjectStore) -> None:

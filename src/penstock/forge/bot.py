@@ -13,7 +13,6 @@ from penstock.settings import Settings
 
 CHECK_S = 1_800.0
 """How long one merge request's check may take, seconds."""
-MARGIN_S = 300.0
 
 
 @dataclass
@@ -39,9 +38,7 @@ class Bot:
     @contextmanager
     def locked(self, agent: str, stage: str, about: str) -> Iterator[Lock]:
         """Holds the lock on an agent and a stage; raises `Conflict` while somebody else does."""
-        with locked(
-            self.workspace.releases.objects, agent, stage, self.owner, about=about, ttl_s=self.check_s + MARGIN_S
-        ) as lock:
+        with locked(self.workspace.releases.objects, agent, stage, self.owner, about=about) as lock:
             yield lock
 
 

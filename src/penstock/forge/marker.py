@@ -11,8 +11,11 @@ _PREFIX = "<!-- penstock:"
 
 def mark(kind: str, value: Any = None) -> str:
     """A marker of a kind with a JSON value."""
-    text = "" if value is None else f" {orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()}"
-    return f"{_PREFIX}{kind}{text.replace('--', '\\u002d\\u002d')} -->"
+    if value is None:
+        return f"{_PREFIX}{kind} -->"
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    closed = text.replace("-", "\\u002d").replace(">", "\\u003e")  # what is in it must not end the comment
+    return f"{_PREFIX}{kind} {closed} -->"
 
 
 def is_marked(body: str, kind: str) -> bool:

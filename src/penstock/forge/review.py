@@ -109,14 +109,13 @@ def _why_not(bot: Bot, request: Any) -> str:
         return f"it does not go to {bot.settings.base_branch}"
     if attributes.get("source_project_id") != attributes.get("target_project_id"):
         return "it comes from a fork, whose code is not run here"
-    if is_promotion(attributes):
+    if not attributes.get("sha"):
+        return "it has no commit"
+    if is_promotion(bot, attributes):
         return "it is a promotion, which its evidence and approvals decide"
     return ""
 
 
-def is_promotion(attributes: dict[str, Any]) -> bool:
-    """Whether a merge request is a promotion of the bot's, by its label and its branch."""
-    return LABEL in (attributes.get("labels") or []) and str(attributes.get("source_branch")).startswith("penstock/")
-
-
-LABEL = "penstock::promotion"
+def is_promotion(bot: Bot, attributes: dict[str, Any]) -> bool:
+    """Whether a merge request is a promotion: opened by the bot itself, from a branch of its own."""
+    return bot.is_mine(attributes.get("author")) and str(attributes.get("source_branch")).startswith("penstock/")

@@ -2,25 +2,28 @@
 
 A lock is a row of numbered objects, each created exclusively: the highest number says who holds it. Taking, extending,
 giving back and breaking it each add one. So two never hold it at once, the number is a fence (whoever finds a higher
-one has lost it), and a holder that was killed holds it until `expires_at` only. What is done under a lock still goes by
-swap: the lock saves double work, it is never what keeps a pointer right.
+one has lost it), and a holder that was killed holds it until `expires_at` only: a living one extends it by and by.
+What is done under a lock still goes by swap: the lock saves double work, it is never what keeps a pointer right.
 """
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import orjson
 from pydantic import Field, ValidationError
 
 from penstock.contracts.document import Record
-from penstock.errors import Conflict, NotFound
+from penstock.errors import Conflict, NotFound, Unavailable
 from penstock.release.clock import moment_of, now, stamp
 from penstock.store.objects import ObjectStore
 
 FOLDER = "locks/"
-TTL_S = 900.0
+TTL_S = 120.0
+"""After so many seconds a holder that was killed has lost it."""
 ATTEMPTS = 5
 
 
@@ -34,7 +37,7 @@ class LockRecord(Record):
     expires_at: str = Field(description="From then on anyone may take it.")
     held: bool = Field(description="False: given back, or broken.")
     about: str = Field("", description="What it is held for.")
-    reason: str = Field("", description="Of a broken one: why.")
+    reason: str = Field("", description="Of a broken one: why; else what its last holder noted.")
 
     @property
     def has_expired(self) -> bool:
@@ -50,46 +53,75 @@ class LockRecord(Record):
 
 @dataclass(slots=True)
 class Lock:
-    """A lock that this process holds, at number `number`."""
+    """A lock that this process holds, at number `number`; `before` is the record that it took the place of."""
 
     objects: ObjectStore
     record: LockRecord
     number: int
     ttl_s: float
+    before: LockRecord | None = None
+    _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def require(self) -> None:
         """Raises `Conflict` once somebody broke it or took it over: what was begun under it must stop."""
-        number, record = _newest(self.objects, self.record.agent, self.record.stage)
-        if number != self.number:
-            by = record.owner if record is not None else "nobody"
-            raise Conflict(
-                f"the lock on {self.record.agent} and {self.record.stage} was lost to {by}",
-                where=f"{FOLDER}{self.record.agent}/{self.record.stage}",
-                now="`agentctl gitlab locks` shows who holds it",
-            )
+        with self._guard:
+            number, record = _newest(self.objects, self.record.agent, self.record.stage)
+            if number == self.number:
+                return
+        by = record.owner if record is not None else "nobody"
+        raise Conflict(
+            f"the lock on {self.record.agent} and {self.record.stage} was lost to {by}",
+            where=f"{FOLDER}{self.record.agent}/{self.record.stage}",
+            now="`agentctl gitlab locks` shows who holds it",
+        )
 
     def extend(self) -> None:
         """Holds it for another `ttl_s` seconds; raises `Conflict` once it is lost."""
-        renewed = self.record.model_copy(update={"expires_at": _after(self.ttl_s)})
-        if not _create(self.objects, renewed, self.number + 1):
-            self.require()
-        self.record, self.number = renewed, self.number + 1
+        with self._guard:
+            renewed = self.record.model_copy(update={"expires_at": _after(self.ttl_s)})
+            if not _create(self.objects, renewed, self.number + 1):
+                self.require()
+            self.record, self.number = renewed, self.number + 1
 
     def release(self) -> None:
         """Gives it back; one that was lost meanwhile stays with whoever has it."""
-        _create(self.objects, self.record.model_copy(update={"held": False}), self.number + 1)
+        with self._guard:
+            _create(self.objects, self.record.model_copy(update={"held": False}), self.number + 1)
+
+    def note(self, reason: str) -> None:
+        """Puts a word on the record for whoever holds the lock next, as they find it in `before`."""
+        with self._guard:
+            self.record = self.record.model_copy(update={"reason": reason})
 
 
 @contextmanager
 def locked(
     objects: ObjectStore, agent: str, stage: str, owner: str, *, about: str = "", ttl_s: float = TTL_S
 ) -> Iterator[Lock]:
-    """Holds the lock and gives it back whatever happens; raises `Conflict` when somebody else holds it."""
+    """Holds the lock, extended while it is needed, and gives it back whatever happens.
+
+    Raises `Conflict` when somebody else holds it.
+    """
     lock = acquire(objects, agent, stage, owner, about=about, ttl_s=ttl_s)
+    over = threading.Event()
+    beat = threading.Thread(target=_extend, args=(lock, over), name=f"lock {agent} {stage}", daemon=True)
+    beat.start()
     try:
         yield lock
     finally:
+        over.set()
+        beat.join()
         lock.release()
+
+
+def _extend(lock: Lock, over: threading.Event) -> None:
+    """Extends the lock until it is `over` or lost; a store that is away for a moment is asked again."""
+    while not over.wait(lock.ttl_s / 3):
+        try:
+            with contextlib.suppress(Unavailable):
+                lock.extend()
+        except Conflict:
+            return
 
 
 def acquire(objects: ObjectStore, agent: str, stage: str, owner: str, *, about: str = "", ttl_s: float = TTL_S) -> Lock:
@@ -102,7 +134,7 @@ def acquire(objects: ObjectStore, agent: str, stage: str, owner: str, *, about: 
             agent=agent, stage=stage, owner=owner, since=stamp(now()), expires_at=_after(ttl_s), held=True, about=about
         )
         if _create(objects, record, number + 1):
-            return Lock(objects, record, number + 1, ttl_s)
+            return Lock(objects, record, number + 1, ttl_s, found)
     raise Conflict(f"the lock on {agent} and {stage} changed hands {ATTEMPTS} times", now="try again in a moment")
 
 
