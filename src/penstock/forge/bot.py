@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from penstock.forge.connection import Connection, open_connection
 from penstock.release.lock import Lock, locked
+from penstock.release.reconcile import require_own_store
 from penstock.release.workspace import Workspace, open_workspace
 from penstock.settings import Settings
 
@@ -25,6 +26,7 @@ class Bot:
     check_s: float = CHECK_S
     finished: set[int] = field(default_factory=set)
     """Comments whose commands are known to be answered, so that no poll asks again."""
+    has_store: bool = False
 
     @property
     def owner(self) -> str:
@@ -38,8 +40,16 @@ class Bot:
     @contextmanager
     def locked(self, agent: str, stage: str, about: str) -> Iterator[Lock]:
         """Holds the lock on an agent and a stage; raises `Conflict` while somebody else does."""
+        self._open_store()
         with locked(self.workspace.releases.objects, agent, stage, self.owner, about=about) as lock:
             yield lock
+
+    def _open_store(self) -> None:
+        """A new project's store is made by whoever needs it first; one that went away is never made anew."""
+        if not self.has_store:
+            require_own_store(self.workspace, self.workspace.base_head())
+            self.workspace.releases.lineage(create=True)
+            self.has_store = True
 
 
 @contextmanager
