@@ -175,7 +175,7 @@ def test_two_workers_at_once_check_it_once(world: Callable[..., World]) -> None:
 
 
 @pytest.mark.parametrize("what", ["fork", "closed", "elsewhere"])
-def test_what_is_not_checked_says_why(what: str, world: Callable[..., World]) -> None:
+def test_what_is_not_checked_says_why(what: str, world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
     here = world()
     iid = here.request(agent())
     if what == "closed":
@@ -193,7 +193,7 @@ def test_what_is_not_checked_says_why(what: str, world: Callable[..., World]) ->
             request._attrs["source_project_id"] = 99
             return request
 
-        bot.connection.merge_request = forked  # type: ignore[method-assign]
+        monkeypatch.setattr(bot.connection, "merge_request", forked)
     done = review(bot, iid, check=says(PASSED))
     assert done.outcome == "not asked"
     assert here.statuses(here.gitlab.head("topic")) == []

@@ -26,6 +26,10 @@ class Bot:
     check_s: float = CHECK_S
     finished: set[int] = field(default_factory=set)
     """Comments whose commands are known to be answered, so that no poll asks again."""
+    deployed: int = 0
+    """The generation of the routing table that GitLab is known to know of."""
+    final: set[str] = field(default_factory=set)
+    """Commits whose statuses are known to be final."""
     has_store: bool = False
 
     @property
