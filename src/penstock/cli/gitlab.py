@@ -8,13 +8,13 @@ import click
 import orjson
 
 from penstock.cli.context import project_settings
+from penstock.cli.extra import require_installed
 from penstock.cli.output import json_option, say, show, write
 from penstock.cli.subject import reason_option, workspace_here
 from penstock.errors import Unavailable
 
 if TYPE_CHECKING:
-    from penstock.forge.sync import Synced
-    from penstock.settings import Settings
+    from penstock.forge.bot import Bot
 
 SLEEP_S = 86_400.0
 
@@ -35,7 +35,7 @@ def serve(host: str, port: int, as_json: bool) -> int:
     The first line on stdout is the bound URL (with --json: {"url", "pid"}).
     """
     settings = project_settings()
-    _require_extra()
+    require_installed(("gitlab", "standardwebhooks", "starlette", "uvicorn"), "gitlab")
     from penstock.forge.connection import SIGNING_SECRET, WEBHOOK_TOKEN, open_connection
     from penstock.forge.job import do_job
     from penstock.forge.queue import JobQueue
@@ -64,12 +64,14 @@ def sync(watch_s: float | None, as_json: bool) -> int:
     Comments, promotions, checks of merge requests, statuses that nobody ended, environments and deployments. Exit
     status 1: something stood in the way; 3: the environment failed.
     """
-    settings = project_settings()
-    if watch_s is None:
-        return _sync(settings, as_json=as_json)
-    while True:
-        _sync(settings, as_json=as_json)
-        threading.Event().wait(watch_s)
+    from penstock.forge.bot import open_bot
+
+    with open_bot(project_settings()) as bot:
+        while True:
+            status = _sync(bot, as_json=as_json)
+            if watch_s is None:
+                return status
+            threading.Event().wait(watch_s)
 
 
 @gitlab.command()
@@ -135,28 +137,12 @@ def status(as_json: bool) -> int:
     return max((one.exit_code for one in failed), default=0)
 
 
-def _sync(settings: "Settings", *, as_json: bool) -> int:
+def _sync(bot: "Bot", *, as_json: bool) -> int:
     """One look; what went wrong is said, so that `--watch` goes on."""
-    from penstock.forge.bot import open_bot
     from penstock.forge.sync import sync as look
 
-    with open_bot(settings) as bot:
-        found = look(bot)
-    show(found.as_document(), _text(found), as_json=as_json)
+    found = look(bot)
+    show(found.as_document(), "\n".join(found.done) or "nothing to do", as_json=as_json)
     for problem in found.problems:
         say(f"  not done: {problem}")
     return found.exit_status
-
-
-def _text(found: "Synced") -> str:
-    return "\n".join(found.done) or "nothing to do"
-
-
-def _require_extra() -> None:
-    try:
-        import standardwebhooks
-        import starlette
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise Unavailable(f"not installed: {error.name}", now="pip install 'penstock[gitlab]'") from None
-    assert standardwebhooks and starlette and uvicorn

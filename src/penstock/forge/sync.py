@@ -1,8 +1,8 @@
 """One look at everything: what webhooks tell, found again from GitLab and Git. Looking again changes nothing more."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from penstock.errors import PenstockError, Unavailable
@@ -55,16 +55,16 @@ def sync(bot: Bot, *, steps: Steps | None = None, cancelled: Cancelled = lambda:
     found, take = Synced(), steps or Steps()
     requests = _try(found, "merge requests", lambda: _requests(bot)) or []
     for one in requests:
-        if _is_recent(one):
-            look_at_comments(bot, one["iid"], take, found, cancelled)
+        if one.is_recent:
+            look_at_comments(bot, one.iid, take, found, cancelled)
     bring_together(bot, found)
     for one in requests:
         if cancelled():
             break
-        if is_promotion(bot, one):
-            look_at_promotion(bot, one["iid"], take, found)
+        if one.is_promotion:
+            look_at_promotion(bot, one.iid, take, found)
         else:
-            look_at_request(bot, one["iid"], take, found, cancelled)
+            look_at_request(bot, one.iid, take, found, cancelled)
     tell_deployments(bot, found)
     return found
 
@@ -120,17 +120,27 @@ def tell_deployments(bot: Bot, found: Synced) -> None:
     found.done += [f"{one.environment}: {one.agent}@{one.version}" for one in told or ()]
 
 
-def _requests(bot: Bot) -> Iterable[Json]:
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A merge request that is looked at; its comments only if something of it changed lately."""
+
+    iid: int
+    is_promotion: bool
+    is_recent: bool
+
+
+def _requests(bot: Bot) -> list[_Listed]:
     """What is open, and what changed lately; each once."""
-    branch, since = bot.settings.base_branch, stamp(now() - OLDEST - SLACK)
+    branch, since = bot.settings.base_branch, now() - OLDEST - SLACK
     listed = bot.connection.merge_requests(state="opened", target_branch=branch)
-    listed += bot.connection.merge_requests(state="all", target_branch=branch, updated_after=since)
-    return {one["iid"]: one for one in listed}.values()
+    listed += bot.connection.merge_requests(state="all", target_branch=branch, updated_after=stamp(since))
+    found = {one["iid"]: one for one in listed}.values()
+    return [_Listed(int(one["iid"]), is_promotion(bot, one), _changed_after(one, since)) for one in found]
 
 
-def _is_recent(request: Json) -> bool:
+def _changed_after(request: Json, since: datetime) -> bool:
     changed = moment_of(str(request.get("updated_at", "")))
-    return changed is None or now() - changed <= OLDEST + SLACK
+    return changed is None or changed >= since
 
 
 def _try(found: Synced, what: str, part: Callable[[], T]) -> T | None:

@@ -7,8 +7,9 @@ from penstock.contracts.stages import StagesSpec
 from penstock.errors import NotFound, Refused, WrongUse
 from penstock.release import lifecycle
 from penstock.release.approval import SHORTEST_PREFIX
+from penstock.release.clock import now, stamp
 from penstock.release.overlaid import stages_in_force
-from penstock.release.urgent import Urgent, finish_urgent, require_routes, require_table
+from penstock.release.urgent import Urgent, clean_reason, finish_urgent, require_routes, require_table
 from penstock.release.workspace import Workspace
 
 PureMove = Callable[[StagesSpec], StagesSpec]
@@ -46,6 +47,12 @@ def retire_version(workspace: Workspace, kind: str, agent: str, version: str, re
         raise NotFound(f"no released version {agent}@{version}", now=f"versions: {', '.join(sorted(known)) or 'none'}")
     move = VERSION_MOVES[kind]
     return _change(workspace, kind, [agent], reason, lambda spec: move(spec, version))
+
+
+def hold(workspace: Workspace, agent: str, reason: str) -> Urgent:
+    """Holds an agent where it is: nothing automatic happens until `unhold`."""
+    actor, since, why = workspace.actor, stamp(now()), clean_reason(reason)
+    return _change(workspace, "hold", [agent], reason, lambda spec: lifecycle.hold(spec, actor, since, why))
 
 
 def unhold(workspace: Workspace, agent: str, reason: str) -> Urgent:
