@@ -9,10 +9,21 @@ from typing import Any
 
 import pytest
 
+from penstock.contracts.policy import Stage
+from penstock.contracts.routing_table import AgentRoutes
 from penstock.forge.bot import Bot
 from penstock.forge.connection import TOKEN, Json, open_connection
+from penstock.forge.promotion import open_proposer
+from penstock.forge.settle import Settled, settle
+from penstock.registry.git_command import git
+from penstock.release.approval import decide
+from penstock.release.driver import plan_promotion
+from penstock.release.move import Move, approved_by
+from penstock.release.person import Person
+from penstock.release.proposal import proposal_branch
 from penstock.release.reconcile import Reconciled, reconcile
-from penstock.release.workspace import open_workspace
+from penstock.release.stages_file import stages_path, write_stages
+from penstock.release.workspace import Workspace, open_workspace
 from penstock.settings import Settings, load_settings
 from penstock.testing.eval_project import AGENT, FILES, PROMPT
 from penstock.testing.gitlab import GitlabFake
@@ -32,7 +43,7 @@ spec:
 """
 TEAMS = """\
 teams:
-  qa: {members: [ada@example.org], approvers: [ben@example.org]}
+  qa: {members: [author@example.org], approvers: [ben@example.org, author@example.org]}
 releaseManagers: [mia@example.org]
 accounts: {ben: ben@example.org, mia: mia@example.org}
 """
@@ -68,6 +79,8 @@ class World:
         self.author.git("fetch", "--quiet", "origin")
         known = self.author.git("branch", "--list", branch)
         self.author.git("checkout", "--quiet", *([branch] if known else ["-b", branch, "origin/main"]))
+        if branch == "main":
+            self.author.git("merge", "--quiet", "--ff-only", "origin/main")
         commit = self.author.commit(files, message, (by.capitalize(), f"{by}@example.org"))
         self.author.git("push", "--quiet", self.gitlab.git_url(by), branch)
         return commit
@@ -103,6 +116,58 @@ class World:
         """Every status that was ever posted for a commit: what it is now, and why."""
         return [(one.status, one.description or "") for one in self.gitlab.state.statuses if one.sha == sha]
 
+    def acting(self, who: str) -> Workspace:
+        """The release path with somebody acting."""
+        workspace = open_workspace(self.settings).acting_as(Person(who.capitalize(), f"{who}@example.org"))
+        self.stack.callback(workspace.close)
+        return workspace
+
+    def approve(self, agent: str, version: str, stage: Any, who: str) -> None:
+        """Somebody approves what counts now, on the command line."""
+        workspace = self.acting(who)
+        workspace.fetch()
+        view = plan_promotion(workspace, (agent, version, stage)).situation.view
+        assert view is not None
+        decide(workspace, (agent, version, stage), "approve", view.digest, "looks right")
+
+    def propose(self, workspace: Workspace, subject: tuple[str, str, Stage]) -> int:
+        """Proposes a promotion as the release path does: a commit on a branch of its own, and its merge request."""
+        workspace.fetch()
+        planned = plan_promotion(workspace, subject)
+        of = planned.situation
+        assert of.view is not None
+        assert planned.after is not None
+        workspace.records.put_evidence(of.view.evidence)
+        move = Move(
+            "promote",
+            *subject,
+            evidence=of.view.digest,
+            approved_by=approved_by(planned.approvals),
+            approvals=tuple(one.digest for one in planned.approvals),
+            by="author@example.org",
+        )
+        content = {stages_path(of.agent): write_stages(of.agent, planned.after)}
+        commit = workspace.repository.write_commit(of.head, content, move.message(), workspace.bot)
+        branch = proposal_branch(of.agent, of.stage)
+        pushed = git(workspace.settings.root, ["push", "--force", "origin", f"{commit}:refs/heads/{branch}"])
+        assert pushed.status == 0, pushed.words
+        return open_proposer(workspace.settings).propose(branch, commit, move, "the plan").number
+
+    def settle(self, iid: int, bot: Bot | None = None) -> Settled:
+        """One look at a promotion, as the poll takes it."""
+        return settle(bot or self.bot(), iid, self.propose)
+
+    def approve_request(self, iid: int, by: str) -> None:
+        """Somebody approves a merge request at GitLab."""
+        with self.as_user(by) as connection:
+            connection.merge_request(iid).approve()
+
+    def routes(self, agent: str = "clerk") -> AgentRoutes:
+        """What stands where, by the table in force."""
+        table = open_workspace(self.settings).releases.newest_table()
+        assert table is not None
+        return table.agents[agent]
+
     def reconcile(self) -> Reconciled:
         """Brings what is on main into force, as the driver does."""
         workspace = open_workspace(self.settings)
@@ -129,10 +194,10 @@ def _make(home: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack, files: 
     author = project(laid, home / "author", remote=True)
     assert author.remote is not None
     gitlab = stack.enter_context(GitlabFake(author.remote))
-    for name, level in (("ada", 30), ("ben", 30), ("mia", 40), ("gus", 10)):
+    for name, level in (("ada", 30), ("ben", 30), ("mia", 40), ("gus", 20)):
         gitlab.add_user(name, email=f"{name}@example.org", access_level=level)
     gitlab.add_user(BOT, email="bot@penstock.invalid", access_level=40, bot=True)
-    gitlab.state.user_named("ada").public_email = "ada@example.org"
+    gitlab.state.user_named("ada").public_email = "author@example.org"
     clone = author.clone(home / "bot", ("Penstock", "bot@penstock.invalid"))
     clone.git("remote", "set-url", "origin", gitlab.git_url(BOT))
     monkeypatch.setenv("PENSTOCK_GITLAB_URL", gitlab.url)

@@ -115,7 +115,7 @@ def _merge(bot: Bot, request: Any, subject: Subject, lock: Lock, propose: Propos
     fresh = bot.connection.merge_request(request.iid)
     if fresh.sha != request.sha:
         return Settled(request.iid, "waiting", f"its head moved to {fresh.sha} meanwhile")
-    if fresh.attributes.get("squash_on_merge") or fresh.attributes.get("squash"):
+    if _squashes(bot, fresh):
         return _tell(bot, fresh, "refused", ["the project squashes: a promotion's commit must stay as it is"], [])
     _show(bot, fresh, "success", "nothing stands in the way")
     lock.require()
@@ -128,6 +128,13 @@ def _merge(bot: Bot, request: Any, subject: Subject, lock: Lock, propose: Propos
         return _tell(bot, fresh, "waiting", [error.what], [])
     done = reconcile(bot.workspace, actor=bot.settings.bot_email, moves=False)
     return Settled(request.iid, "merged", f"routing table {done.generation} is in force")
+
+
+def _squashes(bot: Bot, request: Any) -> bool:
+    """Whether GitLab would make another commit of the promotion's, whose trailers would be lost."""
+    option = bot.connection.project.attributes.get("squash_option")
+    asked = request.attributes.get("squash_on_merge") or request.attributes.get("squash")
+    return option == "always" or (bool(asked) and option != "never")
 
 
 def _renew(bot: Bot, request: Any, subject: Subject, propose: Propose, why: str) -> Settled:
