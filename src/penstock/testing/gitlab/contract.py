@@ -6,33 +6,20 @@ written down.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from penstock.errors import Unavailable
 from penstock.testing.gitlab.ask import Request
 from penstock.testing.gitlab.call import Call
-from penstock.testing.gitlab.document_fault import OUTSIDE, is_known
+from penstock.testing.gitlab.document import API, OUTSIDE, document, mended
 
-_API = "/api/v4"
 _HOST = "http://localhost"
 # Every path may answer these, whether its list of answers says so or not: parameters that Grape refuses, a token that
 # is none, a user who may not, a project that is not to be seen, too many requests.
 _EVERYWHERE = frozenset({400, 401, 403, 404, 429})
-
-
-def document_path() -> Path:
-    """Where the document lies; raises `Unavailable` when it does not."""
-    folder = os.environ.get("PENSTOCK_TEST_DATA", "")
-    path = Path(folder) / "gitlab-openapi" / "openapi_v3-trim-strict.json"
-    if not folder or not path.is_file():
-        raise Unavailable("GitLab's OpenAPI document is missing", where=str(path), now="set PENSTOCK_TEST_DATA")
-    return path
 
 
 def violations(calls: Iterable[Call]) -> list[str]:
@@ -41,13 +28,13 @@ def violations(calls: Iterable[Call]) -> list[str]:
     Answers that the fake was told to give are not looked at, their requests are. Raises `Unavailable` when the
     document is missing.
     """
-    contract = _contract(document_path())
+    contract = _contract()
     return list(dict.fromkeys(line for call in calls for line in contract.violations(call)))
 
 
 @cache
-def _contract(path: Path) -> "Contract":
-    return Contract(json.loads(path.read_text("utf-8")))
+def _contract() -> "Contract":
+    return Contract(mended(document()))
 
 
 @dataclass
@@ -83,13 +70,12 @@ class Contract:
         self._openapi = OpenAPI.from_dict(document, config=Config(spec_validator_cls=None))
 
     def violations(self, call: Call) -> Iterator[str]:
-        """What is wrong with one call, the known faults of the document left out."""
+        """What is wrong with one call; nothing is said of paths outside of the document."""
         if any(pattern.fullmatch(call.request.path) for pattern in OUTSIDE):
             return
         template, operation = self._operation(call)
         for part, what in self._found(call, operation):
-            if not is_known(f"{call.request.method} {template}", part, what):
-                yield f"{call.request.method} {template}: {part}: {what}"
+            yield f"{call.request.method} {template}: {part}: {what}"
 
     def _found(self, call: Call, operation: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
         if operation is None:
@@ -116,7 +102,7 @@ class Contract:
 
     def _operation(self, call: Call) -> tuple[str, dict[str, Any] | None]:
         """The path's template and what the document says of it; the most literal template that fits wins."""
-        given = f"{_API}{call.request.path}".split("/")
+        given = f"{API}{call.request.path}".split("/")
         fitting = [
             template
             for template in self._document["paths"]
@@ -125,7 +111,7 @@ class Contract:
         if not fitting:
             return call.request.path, None
         template = min(fitting, key=lambda name: name.count("{"))
-        return template.removeprefix(_API), self._document["paths"][template][call.request.method.lower()]
+        return template.removeprefix(API), self._document["paths"][template][call.request.method.lower()]
 
 
 def _fits(template: list[str], given: list[str]) -> bool:
@@ -144,7 +130,7 @@ def _asked(request: Request) -> _Asked:
         header=Headers(list(request.headers.items())),
         cookie=ImmutableMultiDict(),
     )
-    return _Asked(f"{_API}{request.path}", request.method.lower(), parameters, request.data or None)
+    return _Asked(f"{API}{request.path}", request.method.lower(), parameters, request.data or None)
 
 
 def _unknown_queries(request: Request, operation: dict[str, Any]) -> Iterator[tuple[str, str]]:

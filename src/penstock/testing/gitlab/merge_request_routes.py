@@ -1,7 +1,7 @@
 """Routes of merge requests: create, read, change, merge."""
 
 from penstock.testing.gitlab.access import may_merge
-from penstock.testing.gitlab.ask import Answer, Ask, Refusal, forbidden, refuse, unauthorized
+from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, forbidden, refuse, unauthorized
 from penstock.testing.gitlab.entities import commit, diff, pipeline, version
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic, merge_request_page
 from penstock.testing.gitlab.merge_request_filter import chosen
@@ -12,7 +12,7 @@ from penstock.testing.gitlab.push import add_version
 from penstock.testing.gitlab.routes import body_of, route
 from penstock.testing.gitlab.state import DEVELOPER, MAINTAINER, READ, GitlabState, MergeRequest, User
 from penstock.testing.gitlab.thread import system_note
-from penstock.testing.gitlab.webhook import announce_merge_request
+from penstock.testing.gitlab.webhook import announce_merge_request, field_changes, state_change
 
 _ALL = "/projects/:id/merge_requests"
 _ONE = f"{_ALL}/:iid"
@@ -56,6 +56,7 @@ def update_merge_request(ask: Ask) -> Answer:
             400, {"error": "title, target_branch, state_event, labels are missing, at least one must be given"}
         )
     event = ask.choice("state_event", ("close", "reopen"))
+    before = _fields(made)
     _change_fields(ask, made)
     made.updated_at = state.now()
     if event == "close" and made.state == "opened":
@@ -66,9 +67,9 @@ def update_merge_request(ask: Ask) -> Answer:
         system_note(state, made, ask.user, "reopened")
         if made.source_branch in state.heads and state.heads[made.source_branch] != made.head:
             add_version(state, made)
-        announce_merge_request(state, made, ask.user, "reopen")
+        announce_merge_request(state, made, ask.user, "reopen", changes=state_change("closed", "opened"))
     elif not event:
-        announce_merge_request(state, made, ask.user, "update")
+        announce_merge_request(state, made, ask.user, "update", changes=field_changes(state, before, _fields(made)))
     return body_of(merge_request_page(state, made, ask.user))
 
 
@@ -174,7 +175,7 @@ def close(state: GitlabState, made: MergeRequest, user: User) -> None:
     """Closes an open one."""
     made.state, made.closed_by, made.closed_at = "closed", user, state.now()
     system_note(state, made, user, "closed")
-    announce_merge_request(state, made, user, "close")
+    announce_merge_request(state, made, user, "close", changes=state_change("opened", "closed"))
 
 
 def require_head(ask: Ask, made: MergeRequest) -> None:
@@ -188,6 +189,16 @@ def _require_free(state: GitlabState, source: str, target: str) -> None:
     for other in state.merge_requests.values():
         if other.state == "opened" and (other.source_branch, other.target_branch) == (source, target):
             raise refuse(409, [f"Another open merge request already exists for this source branch: !{other.iid}"])
+
+
+def _fields(made: MergeRequest) -> Json:
+    return {
+        "title": made.title,
+        "description": made.description,
+        "draft": made.draft,
+        "labels": list(made.labels),
+        "target_branch": made.target_branch,
+    }
 
 
 def _change_fields(ask: Ask, made: MergeRequest) -> None:

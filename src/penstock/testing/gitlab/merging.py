@@ -4,7 +4,7 @@ from penstock.testing.gitlab.ask import Refusal, refuse
 from penstock.testing.gitlab.push import take_in
 from penstock.testing.gitlab.state import GitlabState, MergeRequest, User
 from penstock.testing.gitlab.thread import system_note
-from penstock.testing.gitlab.webhook import announce_merge_request
+from penstock.testing.gitlab.webhook import announce_merge_request, state_change
 
 
 def merge(
@@ -35,7 +35,7 @@ def merge(
     merge_request.merged_at = merge_request.updated_at = state.now()
     system_note(state, merge_request, user, "merged")
     take_in(state, user)
-    announce_merge_request(state, merge_request, user, "merge", oldrev=None)
+    announce_merge_request(state, merge_request, user, "merge", changes=state_change("opened", "merged"))
 
 
 def squashes(state: GitlabState, merge_request: MergeRequest, asked: bool | None) -> bool:

@@ -11,6 +11,9 @@ from penstock.testing.gitlab.outbox import Delivery
 from penstock.testing.gitlab.state import Deployment, GitlabState, Job, MergeRequest, Note, Pipeline, User
 
 _MOST_COMMITS = 20
+_STATE_IDS = {"opened": 1, "closed": 2, "merged": 3}
+# A pipeline's event shows less of the project.
+_SHORT_PROJECT = frozenset({"homepage", "url", "ssh_url", "http_url"})
 _VISIBILITY = {"private": 0, "internal": 10, "public": 20}
 
 
@@ -73,6 +76,23 @@ def announce_merge_request(
         "reviewers": [_user(state, one) for one in merge_request.reviewers],
     }
     announce(state, "merge_request", payload)
+
+
+def state_change(before: str, after: str) -> Json:
+    """The `changes` of a merge request that went from one state to another."""
+    return {"state_id": {"previous": _STATE_IDS[before], "current": _STATE_IDS[after]}}
+
+
+def field_changes(state: GitlabState, before: Json, after: Json) -> Json:
+    """The `changes` of a merge request whose fields (title, labels, ...) were something else before."""
+    changes: Json = {}
+    for name, now in after.items():
+        if now != before[name]:
+            sides = {"previous": before[name], "current": now}
+            if name == "labels":
+                sides = {side: [_label(state, label) for label in labels] for side, labels in sides.items()}
+            changes[name] = sides
+    return changes
 
 
 def announce_note(state: GitlabState, merge_request: MergeRequest, note: Note, user: User, action: str) -> None:
@@ -139,8 +159,8 @@ def announce_pipeline(state: GitlabState, pipeline: Pipeline) -> None:
         },
         "merge_request": _pipeline_merge_request(state, pipeline),
         "user": _user(state, pipeline.user, address=True),
-        "project": _project(state),
-        "commit": _commit(state, pipeline.sha),
+        "project": {name: value for name, value in _project(state).items() if name not in _SHORT_PROJECT},
+        "commit": {name: value for name, value in _commit(state, pipeline.sha).items() if name != "title"},
         "builds": [_build(state, job, pipeline) for job in pipeline.jobs],
     }
     announce(state, "pipeline", payload)
@@ -277,7 +297,7 @@ def _merge_request(state: GitlabState, merge_request: MergeRequest) -> Json:
         "updated_at": _stamp(merge_request.updated_at),
         "milestone_id": None,
         "state": merge_request.state,
-        "state_id": {"opened": 1, "closed": 2, "merged": 3}[merge_request.state],
+        "state_id": _STATE_IDS[merge_request.state],
         "blocking_discussions_resolved": not _has_blocking(merge_request),
         "work_in_progress": merge_request.draft,
         "first_contribution": False,

@@ -1,0 +1,160 @@
+import json
+from typing import Any
+
+import pytest
+
+from penstock.errors import Unavailable
+from penstock.testing.gitlab import GitlabFake, routes
+from penstock.testing.gitlab.ask import Request
+from penstock.testing.gitlab.call import Call
+from penstock.testing.gitlab.contract import violations
+from penstock.testing.gitlab.webhook_shape import shape_faults
+
+
+def tour(fake: GitlabFake, connect: Any) -> None:
+    """Calls every route at least once."""
+    ada, dev, server = connect("ada"), connect("dev"), connect("ada").manager.gitlab
+    server.auth()
+    server.version()
+    server.users.list(username="ada")
+    server.users.get(server.user.id)
+    server.projects.get(fake.project)
+    server.projects.get(fake.project_id)
+    ada.members_all.list(get_all=True)
+    ada.members_all.get(server.user.id)
+    ada.protectedbranches.list(get_all=True)
+    ada.protectedbranches.get("main")
+    repository(fake, ada)
+    merge_requests(fake, ada, dev)
+    statuses(fake, ada)
+    places(fake, ada)
+    hook = ada.hooks.create({"url": "http://127.0.0.1:9/hook", "note_events": True, "token": "t", "signing_token": ""})
+    ada.hooks.list(get_all=True)
+    hook.push_events = False
+    hook.save()
+    ada.hooks.get(hook.id).delete()
+
+
+def repository(fake: GitlabFake, ada: Any) -> None:
+    ada.branches.create({"branch": "spare", "ref": "main"})
+    ada.branches.list(get_all=True, search="spare")
+    ada.branches.list(iterator=True, pagination="keyset", per_page=1)
+    ada.branches.get("spare").delete()
+    fake.commit("feature/tour", {"prices.txt": "1\n2\n4\n", "new.txt": "new\n"}, "Four\n\nEvidence: sha256:1")
+    head = ada.commits.list(query_parameters={"ref_name": "feature/tour", "path": "prices.txt"}, get_all=True)[0]
+    ada.commits.get(head.id).diff(get_all=True)
+    ada.repository_compare("main", "feature/tour")
+    ada.repository_merge_base(["main", "feature/tour"])
+
+
+def merge_requests(fake: GitlabFake, ada: Any, dev: Any) -> None:
+    made = ada.mergerequests.create({"title": "Tour", "source_branch": "feature/tour", "target_branch": "main"})
+    ada.commits.get(made.sha).merge_requests(get_all=True)
+    ada.mergerequests.list(
+        state="opened", labels=["a", "b"], target_branch="main", order_by="updated_at", iterator=True
+    )
+    made.labels = ["one", "two"]
+    made.description = "More"
+    made.save()
+    made.commits(get_all=True)
+    made.diffs.list(get_all=True)
+    made.pipelines.list(get_all=True)
+    made.changes()
+    ada.manager.gitlab.http_list(f"/projects/{fake.project_id}/merge_requests/1/versions", get_all=True)
+    notes(made)
+    made.approvals.get()
+    made.approval_state.get()
+    dev.mergerequests.get(1).approve(sha=made.sha)
+    dev.mergerequests.get(1).unapprove()
+    fake.commit("main", {"other.txt": "other\n"})
+    made.rebase()
+    made = ada.mergerequests.get(1)
+    made.merge(sha=made.sha, merge_commit_message="Merged", should_remove_source_branch=True)
+    fake.commit("second", {"x": "x"})
+    ada.mergerequests.create({"title": "Second", "source_branch": "second", "target_branch": "main", "squash": True})
+    second = ada.mergerequests.get(2, include_diverged_commits_count=True)
+    second.state_event = "close"
+    second.save()
+    second.delete()
+
+
+def notes(made: Any) -> None:
+    note = made.notes.create({"body": "Hello"})
+    note.body = "Hello again"
+    note.save()
+    made.notes.list(order_by="created_at", sort="asc", activity_filter="only_comments", iterator=True)
+    emoji = made.notes.get(note.id).awardemojis.create({"name": "eyes"})
+    note.awardemojis.list(get_all=True)
+    note.awardemojis.delete(emoji.id)
+    thread = made.discussions.create({"body": "Blocks"})
+    reply = thread.notes.create({"body": "Why?"})
+    thread.notes.get(reply.id)
+    reply.body = "Why then?"
+    reply.save()
+    reply.delete()
+    thread.resolved = True
+    thread.save()
+    made.discussions.get(thread.id)
+    made.discussions.list(get_all=True)
+    refs = made.diff_refs
+    place = {"position_type": "text", "old_path": "prices.txt", "new_path": "prices.txt", "new_line": 3, **refs}
+    made.discussions.create({"body": "This line", "position": place})
+    note.delete()
+
+
+def statuses(fake: GitlabFake, ada: Any) -> None:
+    commit = ada.commits.get(fake.head("main"))
+    for state in ("pending", "running", "success"):
+        commit.statuses.create(
+            {
+                "state": state,
+                "name": "penstock",
+                "ref": "main",
+                "description": "Tour",
+                "target_url": "https://example.org/1",
+            }
+        )
+    commit.statuses.list(get_all=True, ref="main", name="penstock", all=True)
+    fake.add_pipeline(fake.head("main"), "main", jobs={"validate": "validate"})
+    newest = ada.pipelines.list(get_all=True, ref="main", sha=commit.id, source="push")[0]
+    job = ada.pipelines.get(newest.id).jobs.list(get_all=True)[0]
+    ada.jobs.get(job.id)
+
+
+def places(fake: GitlabFake, ada: Any) -> None:
+    made = ada.environments.create(
+        {"name": "canary", "external_url": "https://example.org/canary", "tier": "production"}
+    )
+    ada.environments.list(get_all=True, name="canary", states="available")
+    made.external_url = "https://example.org/other"
+    made.save()
+    deployed = ada.deployments.create(
+        {"environment": "canary", "sha": fake.head("main"), "ref": "main", "tag": False, "status": "running"}
+    )
+    deployed.status = "success"
+    deployed.save()
+    ada.deployments.list(get_all=True, environment="canary", status="success", order_by="id", sort="desc")
+    ada.deployments.get(deployed.id)
+    ada.environments.get(made.id).stop()
+    made.delete()
+
+
+@pytest.mark.servers
+def test_all_that_is_asked_and_answered_stands_in_gitlabs_document(fake: GitlabFake, client: Any) -> None:
+    try:
+        tour(fake, client)
+    finally:
+        print("\n".join(f"{c.line} {c.status} {c.body if c.status > 399 else 0}" for c in fake.calls[-3:]))
+    print("\n".join(violations(fake.calls)))
+    assert violations(fake.calls) == []
+
+
+@pytest.mark.servers
+def test_webhooks_have_the_shape_of_gitlabs_samples(fake: GitlabFake, client: Any) -> None:
+    fake.add_webhook("http://127.0.0.1:9/nobody")
+    tour(fake, client)
+    fake.open_merge_request("second", by="dev")
+    fake.commit("second", {"y": "y"}, by="dev")
+    sent = fake.deliver()
+    assert {one.kind for one in sent} == {"push", "merge_request", "note", "pipeline", "deployment"}
+    assert [(one.kind, fault) for one in sent for fault in shape_faults(one.kind, one.payload)] == []
