@@ -81,7 +81,8 @@ class World:
         self.author.git("checkout", "--quiet", *([branch] if known else ["-b", branch, "origin/main"]))
         if branch == "main":
             self.author.git("merge", "--quiet", "--ff-only", "origin/main")
-        commit = self.author.commit(files, message, (by.capitalize(), f"{by}@example.org"))
+        mail = "author@example.org" if by == "ada" else f"{by}@example.org"
+        commit = self.author.commit(files, message, (by.capitalize(), mail))
         self.author.git("push", "--quiet", self.gitlab.git_url(by), branch)
         return commit
 

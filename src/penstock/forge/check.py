@@ -140,14 +140,15 @@ def _distinct(faults: list[Json]) -> tuple[Json, ...]:
 
 
 def _report(place: Scratch, version: Json) -> Json | None:
-    """report.json of a draft, if it is a plain file below the checkout's reports/ and not larger than a report is."""
+    """report.json of a draft, below the checkout's reports/."""
     agent, number = str(version.get("agent", "")), str(version.get("version", ""))
     if not (_PART.fullmatch(agent) and _PART.fullmatch(number)):
         return None
-    return _read_plain(place.project / "reports" / agent / number / "draft" / "report.json", place.folder)
+    return read_plain(place.project / "reports" / agent / number / "draft" / "report.json", place.folder)
 
 
-def _read_plain(file: Path, within: Path) -> Json | None:
+def read_plain(file: Path, within: Path) -> Json | None:
+    """A JSON object from a plain file, no larger than a report is; None for all else, a link out of `within` too."""
     try:
         if not file.resolve(strict=True).is_relative_to(within.resolve()):
             return None
