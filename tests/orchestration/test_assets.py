@@ -6,9 +6,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from penstock.orchestration.attempts import attempt_of
 from penstock.orchestration.definitions import build_definitions
 from penstock.orchestration.release_path import ReleasePath
-from penstock.orchestration.sensors import attempt_of, base_branch
+from penstock.orchestration.sensors import base_branch
 from penstock.release.reconcile import reconcile
 from penstock.release.workspace import open_workspace
 from penstock.settings import load_settings

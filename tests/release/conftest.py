@@ -1,17 +1,21 @@
 """A whole project on one screen: a bare remote, three people's clones of it, and one release store."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pygit2
 import pytest
 
 from penstock.cli.main import main
 from penstock.contracts.routing_table import AgentRoutes, RoutingTable
 from penstock.gates.context import GateContext
 from penstock.gates.gate import GATES, Finding, gate
+from penstock.release.clock import now, stamp
 from penstock.release.driver import plan_promotion, promote
 from penstock.release.reconcile import Reconciled, reconcile
 from penstock.release.workspace import Workspace, open_workspace
@@ -171,8 +175,6 @@ class World:
         routes = self.routes(agent)
         entry = routes.canary if stage == "canary" else routes.prod
         assert entry is not None
-        from penstock.release.clock import now, stamp
-
         workspace = self.workspace(MANAGER)
         for _ in range(count):
             self.runs += 1
@@ -192,6 +194,33 @@ class World:
             }
             workspace.runs.ingest([{"kind": "run", "run": run}])
 
+    def sessions(self, agent: str, stage: str, count: int, *, failed: int = 0, at: datetime, **fields: Any) -> None:
+        """Stored live sessions of one run each, a second apart from `at` on; the first `failed` of them failed."""
+        routes = self.routes(agent)
+        entry = routes.canary if stage == "canary" else routes.prod
+        assert entry is not None
+        runs = []
+        for number in range(count):
+            self.runs += 1
+            run = {
+                "runId": f"run-{self.runs}",
+                "agent": agent,
+                "version": entry.version,
+                "release": entry.release,
+                "stage": stage,
+                "mode": "live",
+                "status": "failed" if number < failed else "finished",
+                "tenant": "t",
+                "sessionId": f"session-{self.runs}",
+                "startedAt": stamp(at + timedelta(seconds=number)),
+                "durationMs": 5.0,
+                "usage": {"costUsd": 0.0, "toolCalls": 0, "toolFailures": 0},
+                "routedBy": "canary weight" if stage == "canary" else "prod",
+                **fields,
+            }
+            runs.append({"kind": "run", "run": run})
+        self.workspace(MANAGER).runs.ingest(runs)
+
     def approve(self, agent: str, version: str, stage: Any, who: tuple[str, str]) -> None:
         from penstock.release.approval import decide
 
@@ -210,6 +239,34 @@ class World:
         self.measure(agent, version, "prod")
         self.approve(agent, version, "prod", MANAGER)
         promote(self.workspace(MANAGER), (agent, version, "prod"))
+
+
+@dataclass
+class Clock:
+    """What every module of the release path, and Git, take for the present: real time and what was jumped."""
+
+    real: Callable[[], datetime]
+    jumped: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return self.real() + self.jumped
+
+    def jump(self, **lengths: float) -> None:
+        self.jumped += timedelta(**lengths)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that jumps; commits are made by it as well."""
+    from penstock.release import canary, clock
+
+    assert canary
+    made, signature = Clock(clock.now), pygit2.Signature
+    for name, module in list(sys.modules.items()):
+        if name.startswith("penstock.") and getattr(module, "now", None) is made.real:
+            monkeypatch.setattr(module, "now", made)
+    monkeypatch.setattr(pygit2, "Signature", lambda name, mail: signature(name, mail, int(made().timestamp()), 0))
+    return made
 
 
 @pytest.fixture

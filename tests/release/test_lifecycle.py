@@ -17,10 +17,12 @@ from penstock.contracts.evidence import Approval
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Stage
 from penstock.contracts.release import Release
-from penstock.contracts.stages import StagesSpec
+from penstock.contracts.stages import AllowList, StagesSpec
 from penstock.errors import Refused
 from penstock.gates.evidence import EvidenceView
 from penstock.release import lifecycle
+from penstock.release.canary_step import Share
+from penstock.release.condition import OVERRIDABLE
 from penstock.release.people import People
 from penstock.release.plan import Plan, Situation, plan, traffic
 from penstock.release.stages_file import read_stages, write_stages
@@ -28,6 +30,7 @@ from penstock.release.stages_file import read_stages, write_stages
 PEOPLE = People(
     "qa", frozenset({"ada@x.org"}), frozenset({"ben@x.org", "ada@x.org"}), frozenset({"mia@x.org"}), frozenset()
 )
+NOBODY = AllowList.model_validate({})
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)
 PIPELINE = Pipeline.model_validate(
     {
@@ -133,7 +136,7 @@ class Lifecycle(RuleBasedStateMachine):
         who = "mia@x.org" if stage == "prod" else "ben@x.org"
         decisions = (approval(who, version, stage),) if known else ()
         done = planned(self.spec, version, stage, passed=known, decisions=decisions)
-        if done.blocking(override=override):
+        if done.blocking(OVERRIDABLE if override else frozenset()):
             return
         assert done.after is not None
         self.spec = done.after
@@ -219,11 +222,11 @@ def standing_spec() -> StagesSpec:
     spec = lifecycle.EMPTY
     for version in ("0.9.0", "1.0.0", "1.1.0"):
         spec = lifecycle.to_dev(spec, lifecycle.standing(version, "direct"))
-        spec = lifecycle.to_canary(spec, version, step=1, weight_bp=2000, since="2026-11-20T10:00:00Z")
+        spec = lifecycle.to_canary(spec, version, Share(1, 2000, NOBODY), "2026-11-20T10:00:00Z")
         spec = lifecycle.to_prod(spec, version, until="2026-11-21T10:00:00Z", now="")
     for version in ("1.2.0", "1.3.0"):
         spec = lifecycle.to_dev(spec, lifecycle.standing(version, "direct"))
-    return lifecycle.to_canary(spec, "1.2.0", step=1, weight_bp=2000, since="2026-11-20T10:00:00Z")
+    return lifecycle.to_canary(spec, "1.2.0", Share(1, 2000, NOBODY), "2026-11-20T10:00:00Z")
 
 
 def test_prod_leaves_previous_and_draining_and_the_one_before_is_deprecated() -> None:
@@ -299,10 +302,10 @@ def test_every_unmet_condition_is_one_sentence() -> None:
 def test_what_an_override_lifts() -> None:
     free = planned(standing_spec(), "1.2.0", "prod", passed=False)
     assert not free.ready
-    assert free.blocking(override=True) == []
+    assert free.blocking(OVERRIDABLE) == []
     held = lifecycle.hold(standing_spec(), "mia@x.org", "2026-11-20T10:00:00Z", "no")
-    assert len(planned(held, "1.2.0", "prod", passed=False).blocking(override=True)) == 1
-    wrong_place = planned(standing_spec(), "1.3.0", "prod", passed=False).blocking(override=True)
+    assert len(planned(held, "1.2.0", "prod", passed=False).blocking(OVERRIDABLE)) == 1
+    wrong_place = planned(standing_spec(), "1.3.0", "prod", passed=False).blocking(OVERRIDABLE)
     assert wrong_place == ["1.3.0 stands in dev: only the canary goes to prod"]
 
 

@@ -63,7 +63,9 @@ def test_a_forged_edit_is_not_published_and_can_be_restored(world: Callable[...,
 )
 def test_trailers_that_name_nothing_do_not_resolve(world: Callable[..., World], message: str, why: str) -> None:
     """Even with the bot's address, and with a file that says just what the move would."""
+    from penstock.contracts.stages import AllowList
     from penstock.release import lifecycle
+    from penstock.release.canary_step import Share
     from penstock.release.clock import now, stamp
     from penstock.release.stages_file import read_stages, write_stages
 
@@ -72,7 +74,7 @@ def test_trailers_that_name_nothing_do_not_resolve(world: Callable[..., World], 
 
     def canary(text: str) -> str:
         spec = read_stages(text.encode(), "stages")
-        moved = lifecycle.to_canary(spec, "1.0.0", step=1, weight_bp=2000, since=stamp(now()))
+        moved = lifecycle.to_canary(spec, "1.0.0", Share(1, 2000, AllowList.model_validate({})), stamp(now()))
         return write_stages("helper", moved).decode()
 
     forge(here, canary, message, BOT)
@@ -84,7 +86,9 @@ def test_trailers_that_name_nothing_do_not_resolve(world: Callable[..., World], 
 def test_an_approval_of_the_author_does_not_resolve(world: Callable[..., World]) -> None:
     """The evidence is real and the approval is in the store, but it is the author's own."""
     from penstock.contracts.evidence import Approval
+    from penstock.contracts.stages import AllowList
     from penstock.release import lifecycle
+    from penstock.release.canary_step import Share
     from penstock.release.clock import now, stamp
     from penstock.release.stages_file import read_stages, write_stages
 
@@ -114,7 +118,7 @@ def test_an_approval_of_the_author_does_not_resolve(world: Callable[..., World])
 
     def canary(text: str) -> str:
         spec = read_stages(text.encode(), "stages")
-        moved = lifecycle.to_canary(spec, "1.0.0", step=1, weight_bp=2000, since=stamp(now()))
+        moved = lifecycle.to_canary(spec, "1.0.0", Share(1, 2000, AllowList.model_validate({})), stamp(now()))
         return write_stages("helper", moved).decode()
 
     forge(here, canary, message, BOT)

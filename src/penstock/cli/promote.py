@@ -7,8 +7,10 @@ from penstock.cli.subject import read_subject, standing_line, subject_options, w
 from penstock.cli.verdict import Terminal
 from penstock.contracts.policy import Stage
 from penstock.errors import WrongUse
+from penstock.release.apply import Applied
 from penstock.release.driver import promote as promote_here
 from penstock.release.driver import request_promotion
+from penstock.release.proposal import Proposal
 from penstock.release.workspace import Workspace
 
 OUTCOMES = {"done": 0, "refused": 1, "waiting": 1}
@@ -33,6 +35,8 @@ def promote(version: str, stage: Stage, override: bool, reason: str | None, wait
     if workspace.settings.driver == "dagster":
         return _ask(workspace, subject, reason, wait_s, as_json=as_json)
     applied = promote_here(workspace, subject, override=reason, progress=Terminal(version))
+    if applied.proposal is not None:
+        return _waits(version, stage, applied, applied.proposal, as_json=as_json)
     table = applied.published.table
     assert table is not None
     routes = table.agents[subject[0]]
@@ -57,6 +61,21 @@ def promote(version: str, stage: Stage, override: bool, reason: str | None, wait
     )
     show(document, "\n  ".join([text, *([] if is_in_force else hindrances)]), as_json=as_json)
     return 0 if is_in_force else 1
+
+
+def _waits(version: str, stage: Stage, applied: Applied, proposal: Proposal, *, as_json: bool) -> int:
+    document = {
+        "outcome": "waiting",
+        "reason": "merge",
+        "mergeRequest": {"url": proposal.url, "number": proposal.number},
+        "commit": applied.commit,
+        "to": stage,
+        "unmet": [one.sentence for one in applied.plan.unmet],
+    }
+    lines = [f"{version} to {stage}: waiting: merge: {proposal.url}"]
+    lines += [f"  - {one.sentence}" for one in applied.plan.unmet]
+    show(document, "\n".join(lines), as_json=as_json)
+    return OUTCOMES["waiting"]
 
 
 def _ask(

@@ -1,11 +1,10 @@
-"""`agentctl rollback`, and what lifts the hold and the quarantine that it leaves."""
+"""`agentctl rollback`, and what lifts the quarantine that it leaves."""
 
 import click
 
 from penstock.cli.output import json_option, show
 from penstock.cli.subject import reason_option, urgent_document, urgent_text, workspace_here
 from penstock.release.rollback import roll_back
-from penstock.release.stops import unhold as lift_hold
 from penstock.release.stops import unquarantine as lift_quarantine
 
 
@@ -22,17 +21,6 @@ def rollback(agent: str, stage: str | None, to: str | None, keep: bool, reason: 
     It needs only the release store: it works while Git, the database or Dagster is down, and the commit follows.
     """
     done = roll_back(workspace_here(), agent, reason, stage=stage, to=to, keep=keep)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
-
-
-@click.command()
-@click.argument("agent")
-@reason_option("the hold is over")
-@json_option
-def unhold(agent: str, reason: str, as_json: bool) -> int:
-    """Lifts an agent's hold: promotions and automatic moves go on."""
-    done = lift_hold(workspace_here(), agent, reason)
     show(urgent_document(done), urgent_text(done), as_json=as_json)
     return 0
 

@@ -25,9 +25,10 @@ def subject_options(command: F) -> F:
 
 def reason_option(default: str | None = None) -> Callable[[F], F]:
     """Adds `--reason TEXT`, required if there is no default."""
-    return click.option(
-        "--reason", metavar="TEXT", required=default is None, default=default, help="Shown wherever the change is."
-    )
+    told = "Shown wherever the change is."
+    if default is None:  # to click a default that is given counts as a value, None too
+        return click.option("--reason", metavar="TEXT", required=True, help=told)
+    return click.option("--reason", metavar="TEXT", default=default, help=told)
 
 
 def read_subject(version: str, stage: Stage) -> tuple[str, str, Stage]:

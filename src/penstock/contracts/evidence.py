@@ -50,7 +50,7 @@ class Approval(Record):
 class Request(Record):
     """requests/<hex>.json: what a person asks of the driver."""
 
-    action: Literal["promote"]
+    action: Literal["promote", "advance"]
     agent: str
     version: str
     release: Digest

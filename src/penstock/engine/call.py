@@ -34,6 +34,7 @@ class RunCall:
 
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
+    `routed_by` is the route's reason, None where no route chose the release.
     """
 
     release: Release
@@ -52,6 +53,7 @@ class RunCall:
     stream: bool = False
     fixtures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     journal: Journal | None = None
+    routed_by: str | None = None
 
     @property
     def effective_stage(self) -> str:

@@ -136,7 +136,8 @@ class Dispatcher:
             release, body = self._ready(route)
         except PenstockError:
             raise refusal from None
-        return self.engine.reject(_call(route, release, body, run_input, caller), refusal)
+        call = replace(_call(route, release, body, run_input, caller), routed_by=None)  # nothing was chosen
+        return self.engine.reject(call, refusal)
 
 
 def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: Caller) -> RunCall:
@@ -150,6 +151,7 @@ def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: C
         tenant=caller.tenant,
         user=caller.user,
         session_id=caller.session,
+        routed_by=route.reason,
     )
 
 

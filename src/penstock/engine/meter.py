@@ -14,13 +14,18 @@ class Meter:
         self._where = where
         self._prompt_tokens = self._completion_tokens = 0
         self._cost_usd: float | None = 0.0
-        self._model_calls = self._tool_calls = 0
+        self._model_calls = self._tool_calls = self._tool_failures = 0
 
     @property
     def usage(self) -> RunUsage:
         """The sums so far."""
         return RunUsage(
-            self._prompt_tokens, self._completion_tokens, self._cost_usd, self._model_calls, self._tool_calls
+            self._prompt_tokens,
+            self._completion_tokens,
+            self._cost_usd,
+            self._model_calls,
+            self._tool_calls,
+            self._tool_failures,
         )
 
     def model_call(self) -> Failure | None:
@@ -38,6 +43,10 @@ class Meter:
             return failure
         self._tool_calls += 1
         return None
+
+    def tool_failed(self) -> None:
+        """Counts a tool call that gave no result, for whatever reason."""
+        self._tool_failures += 1
 
     def spend(self, usage: Usage) -> Failure | None:
         """Adds what a model call used; over the limit is over, also with the last call."""

@@ -11,13 +11,17 @@ RunStatus = Literal["finished", "failed", "cancelled", "timed_out", "rejected"]
 
 @dataclass(frozen=True, slots=True)
 class RunUsage:
-    """What a run used; `cost_usd` None = the price of a call is unknown, an error in accounting and never 0."""
+    """What a run used; `cost_usd` None = the price of a call is unknown, an error in accounting and never 0.
+
+    `tool_failures` are those of the tool calls that gave no result.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
     model_calls: int = 0
     tool_calls: int = 0
+    tool_failures: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -38,6 +42,7 @@ class RunUsage:
             "costUsd": self.cost_usd,
             "modelCalls": self.model_calls,
             "toolCalls": self.tool_calls,
+            "toolFailures": self.tool_failures,
             "steps": self.steps,
         }
 

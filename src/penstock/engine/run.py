@@ -239,6 +239,7 @@ class Run:
             "team": self.compiled.team,
             "tenant": self.call.tenant,
             "user": self.call.user,
+            "routedBy": self.call.routed_by,
             "startedAt": self.started_at,
             "finishedAt": now(),
         }

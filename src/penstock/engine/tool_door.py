@@ -49,6 +49,7 @@ class ToolDoor:
             tool, arguments = self._admitted(request, facts)
             content = await self._result(tool, arguments, request, facts, spans)
         except _Refusal as refusal:
+            run.meter.tool_failed()
             facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
             run.log.emit("tool.failed", {**facts, "code": refusal.code, "what": refusal.fact}, *spans)
             return ToolAnswer(request.id, request.name, refusal.text, ok=False)

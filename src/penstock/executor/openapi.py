@@ -75,6 +75,7 @@ RESULT_SCHEMA: dict[str, Any] = {
                 "costUsd": {**_NUMBER, "description": "null = the price is unknown."},
                 "modelCalls": {"type": "integer"},
                 "toolCalls": {"type": "integer"},
+                "toolFailures": {"type": "integer", "description": "Of toolCalls: those without a result."},
                 "steps": {"type": "integer"},
             },
         },

@@ -63,7 +63,12 @@ def _canary(context: GateContext) -> CanaryEntry | None:
 
 def _window(context: GateContext) -> Mapping[str, Any]:
     canary = _canary(context)
-    return {"window": {"stage": "canary", "since": canary.since if canary is not None else None}}
+    return {"window": {"stage": "canary", "since": _began(canary) if canary is not None else None}}
+
+
+def _began(canary: CanaryEntry) -> str:
+    """When its first step began: a later step judges the runs of the earlier ones too."""
+    return canary.began or canary.since
 
 
 @gate("canary-runs", revision=2, reads=_window, reuse=frozenset({"passed"}))
@@ -94,12 +99,14 @@ def canary_runs(
         return Finding("inconclusive", f"0 of {min_runs} live runs: this release is not the canary", {"runs": 0}, limit)
     if context.runs is None:
         raise Unavailable("live runs cannot be counted without the database", now="give PENSTOCK_DATABASE_URL")
-    runs = context.runs.live_runs(context.agent, context.release.digest, "canary", canary.since)
+    runs = context.runs.live_runs(context.agent, context.release.digest, "canary", _began(canary))
     counted = judged(runs)
-    measured: dict[str, Any] = {"runs": len(counted), "neutral": len(runs) - len(counted), "since": canary.since}
+    measured: dict[str, Any] = {"runs": len(counted), "neutral": len(runs) - len(counted), "since": _began(canary)}
     limit = {"minRuns": min_runs, **limit}
     if len(counted) < min_runs:
-        return Finding("inconclusive", f"{len(counted)} of {min_runs} live runs since {canary.since}", measured, limit)
+        return Finding(
+            "inconclusive", f"{len(counted)} of {min_runs} live runs since {_began(canary)}", measured, limit
+        )
     broken = _broken_slo(context.release.agent.spec.slo, counted, measured)
     said = _said(context, canary, asked, measured)
     if broken or said.broken:
@@ -136,7 +143,7 @@ def _broken_slo(slo: Slo, runs: Sequence[LiveRun], measured: dict[str, Any]) -> 
 def _said(context: GateContext, canary: CanaryEntry, asked: _Asked, measured: dict[str, Any]) -> _Said:
     said = _Said([], [])
     rated = cast(RatedRuns, context.runs)
-    of = (context.agent, context.release.digest, "canary", canary.since)
+    of = (context.agent, context.release.digest, "canary", _began(canary))
     if asked.judge_score is not None:
         figures = judge_figures(rated.live_scores(*of))
         measured["judges"] = [{"scorer": one.scorer, "n": len(one.values), "mean": one.mean} for one in figures]

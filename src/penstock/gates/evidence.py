@@ -1,7 +1,7 @@
 """Evidence: the newest counted result of each gate of a stage and of all earlier ones, and what they say together."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from penstock.contracts.evidence import Evidence
@@ -21,7 +21,8 @@ class StandingGate:
     """One gate that stands before the stage, with the result that counts for it now.
 
     `stage` is the one whose rules name it. `result` None or errored = there is no evidence; `note` then says why.
-    `may_skip` = the pipeline lets the version pass where the gate has nothing to compare with.
+    `may_skip` = the pipeline lets the version pass where the gate has nothing to compare with. `may_accept` = the
+    pipeline lets people open it where its result is inconclusive; `accepted_by` are those who did.
     """
 
     stage: Stage
@@ -30,6 +31,8 @@ class StandingGate:
     result: GateResult | None
     note: str = ""
     may_skip: bool = False
+    may_accept: bool = False
+    accepted_by: tuple[str, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -49,9 +52,19 @@ class StandingGate:
         return self.result.outcome
 
     @property
+    def awaits_person(self) -> bool:
+        """Whether a person may open it: its result does not decide, and the pipeline leaves that to people."""
+        return self.may_accept and self.verdict == "inconclusive"
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether people opened it."""
+        return self.awaits_person and bool(self.accepted_by)
+
+    @property
     def is_open(self) -> bool:
-        """Whether it lets the version pass: it passed, or was skipped with the pipeline's leave."""
-        return self.verdict in {"passed", "skipped"}
+        """Whether it lets the version pass: it passed, was skipped with the pipeline's leave, or was accepted."""
+        return self.verdict in {"passed", "skipped"} or self.is_accepted
 
     @property
     def reason(self) -> str:
@@ -87,14 +100,30 @@ class EvidenceView:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all gates; passed when none stands before the stage. What a draft skips says nothing."""
-        found = {gate.verdict for gate in self.gates if not (self.draft and gate.is_skipped)}
+        """The worst of all gates; passed when none stands before the stage.
+
+        What a draft skips says nothing, and what people accepted is not in the way.
+        """
+        found = {gate.verdict for gate in self.gates if not (self.draft and gate.is_skipped) and not gate.is_accepted}
         return next((verdict for verdict in _WORST_FIRST if verdict in found), "passed")
 
     @property
     def passed(self) -> bool:
-        """Whether every gate passed."""
+        """Whether every gate is open."""
         return self.verdict == "passed"
+
+    @property
+    def awaited(self) -> list[str]:
+        """Names of the gates that wait for a person's word alone."""
+        return [gate.gate for gate in self.gates if gate.awaits_person and not gate.is_accepted]
+
+    def accepted(self, people: Mapping[str, Sequence[str]]) -> "EvidenceView":
+        """The same evidence with gates opened by people: gate -> who accepted its result."""
+        gates = tuple(
+            replace(gate, accepted_by=tuple(people.get(gate.gate, ()))) if gate.may_accept else gate
+            for gate in self.gates
+        )
+        return replace(self, gates=gates)
 
     @property
     def sentence(self) -> str:
@@ -106,12 +135,19 @@ class EvidenceView:
             return f"{worst[0].gate}: {worst[0].reason}{more}"
         if not self.gates:
             return f"no gate stands before {self.stage}"
-        return f"{', '.join(gate.gate for gate in self.gates if not gate.is_skipped) or 'nothing'} passed"
+        names = [gate.gate for gate in self.gates if not gate.is_skipped and not gate.is_accepted]
+        accepted = [f"{gate.gate} accepted by {', '.join(gate.accepted_by)}" for gate in self.gates if gate.is_accepted]
+        return "; ".join([f"{', '.join(names) or 'nothing'} passed", *accepted])
 
     @property
     def unmet(self) -> list[str]:
         """One sentence for each gate that does not let the version pass."""
-        return [f"gate {gate.gate}: {gate.verdict}: {gate.reason}" for gate in self.gates if not gate.is_open]
+        return [_unmet_sentence(gate) for gate in self.gates if not gate.is_open]
+
+
+def _unmet_sentence(gate: StandingGate) -> str:
+    sentence = f"gate {gate.gate}: {gate.verdict}: {gate.reason}"
+    return f"{sentence}; `agentctl approve --accept {gate.gate} --reason` opens it" if gate.awaits_person else sentence
 
 
 def gates_before(pipeline: Pipeline, stage: Stage) -> list[tuple[Stage, GateUse]]:
@@ -184,19 +220,23 @@ def reusable_result(context: GateContext, use: GateUse, known: Iterable[GateResu
 
 
 def _standing(context: GateContext, before: Stage, use: GateUse, known: Sequence[GateResult]) -> StandingGate:
-    parameters, may_skip = use_parameters(use), use.when_no_baseline == "skip"
+    standing = StandingGate(
+        before,
+        use.gate,
+        use_parameters(use),
+        None,
+        may_skip=use.when_no_baseline == "skip",
+        may_accept=use.inconclusive == "person",
+    )
     of_gate = [result for result in known if result.gate == use.gate]
+    errored = newest([result for result in of_gate if result.outcome == "errored"])
     try:
         matching = matching_results(context, use, of_gate)
     except PenstockError as error:
         # What cannot be read was not judged either, unless the gate itself ran and says how it broke.
-        broken = newest([result for result in of_gate if result.outcome == "errored"])
-        return StandingGate(
-            before, use.gate, parameters, broken, f"what it reads cannot be read: {error.what}", may_skip
-        )
+        return replace(standing, result=errored, note=f"what it reads cannot be read: {error.what}")
     counted = newest([result for result in matching if result.outcome != "errored"])
     if counted is not None:
-        return StandingGate(before, use.gate, parameters, counted, may_skip=may_skip)
-    errored = newest([result for result in of_gate if result.outcome == "errored"])
+        return replace(standing, result=counted)
     note = "its results are void: what it reads has changed" if of_gate else "it has not run"
-    return StandingGate(before, use.gate, parameters, errored, note, may_skip)
+    return replace(standing, result=errored, note=note)

@@ -8,6 +8,7 @@ import dagster as dg
 
 from penstock.contracts.policy import Stage
 from penstock.gates.context import STAGES
+from penstock.orchestration.canaries import canaries, canary_step
 from penstock.orchestration.dataset_checks import dataset_asset, dataset_job, datasets
 from penstock.orchestration.evidence_assets import evidence_asset, release
 from penstock.orchestration.jobs import RELEASE_JOBS
@@ -44,8 +45,8 @@ def build_definitions(start: Path | None = None) -> dg.Definitions:
             *(route_asset(stage) for stage in STAGES),
             *environments(registry.agents()),
         ],
-        jobs=[*RELEASE_JOBS, online_job, dataset_job, eval_shards(settings)],
-        sensors=[base_branch, live_runs, datasets],
+        jobs=[*RELEASE_JOBS, canary_step, online_job, dataset_job, eval_shards(settings)],
+        sensors=[base_branch, canaries, live_runs, datasets],
         resources={"path": ReleasePath(root=str(settings.root))},
         executor=dg.in_process_executor,
     )

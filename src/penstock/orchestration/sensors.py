@@ -3,7 +3,6 @@
 It launches only what may go on; no run ever waits for a person.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,19 +15,18 @@ from penstock.contracts.policy import Stage
 from penstock.contracts.routing_table import RoutingTable
 from penstock.errors import PenstockError
 from penstock.gates.context import STAGES
+from penstock.orchestration.attempts import AGAIN_AFTER_S, INPUTS_TAG, attempt_of
 from penstock.orchestration.jobs import JOBS, RELEASE_JOBS
 from penstock.orchestration.partitions import RELEASES, partition_key
 from penstock.orchestration.release_path import ReleasePath
 from penstock.orchestration.route_assets import REQUEST_TAG, entries_at
+from penstock.release.apply import lifted_kinds
 from penstock.release.automatic import candidates
-from penstock.release.plan import OVERRIDABLE, Plan, plan
+from penstock.release.condition import OVERRIDABLE, WAITING, Kind
+from penstock.release.plan import Plan, plan
 from penstock.release.reconcile import reconcile
 from penstock.release.situation import read_situation
 from penstock.release.workspace import Workspace
-
-INPUTS_TAG = "penstock/inputs"
-AGAIN_AFTER_S = 30
-"""A gate that found too little, or broke, is asked again no sooner than this after it last answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,31 +84,19 @@ def base_branch(context: dg.SensorEvaluationContext, path: ReleasePath) -> dg.Se
     )
 
 
-def attempt_of(instance: dg.DagsterInstance, inputs: str) -> int:
-    """How many runs of these inputs have failed, so that the next has another key; the last one's own key for a while.
-
-    A run that succeeded or is under way is never launched again.
-    """
-    records = instance.get_run_records(dg.RunsFilter(tags={INPUTS_TAG: inputs}), limit=100)
-    failed = [one for one in records if one.dagster_run.status in {dg.DagsterRunStatus.FAILURE}]
-    if len(failed) < len(records) or not records:
-        return max(0, len(records) - 1)
-    waits = time.time() - max(one.end_time or one.update_timestamp.timestamp() for one in failed) < AGAIN_AFTER_S
-    return len(failed) - 1 if waits else len(failed)
-
-
 def driven(workspace: Workspace) -> Iterator[Launch]:
     """What the driver does next: it begins with `reconcile`, then automatic moves, then what people asked for."""
     reconcile(workspace, moves=False)
     head = workspace.base_head()
+    lifted = lifted_kinds(workspace, override=False)
     for agent in workspace.registry(head).agents():
         for version, stage in candidates(workspace, agent, head):
             planned = plan(read_situation(workspace, agent, version, stage, head))
-            yield from _launch(planned)
+            yield from _launch(planned, lifted=lifted)
     for request in workspace.records.open_requests():
         planned = plan(read_situation(workspace, request.agent, request.version, request.stage, head))
-        overridden = bool(request.parameters.get("override"))
-        yield from _launch(planned, request.digest, overridden=overridden)
+        of_request = OVERRIDABLE if request.parameters.get("override") else lifted
+        yield from _launch(planned, request.digest, lifted=of_request)
 
 
 def shown(workspace: Workspace) -> Iterator[Launch]:
@@ -130,11 +116,14 @@ def standings(table: RoutingTable) -> Iterator[tuple[str, str, Stage, str]]:
                 yield agent, entry.version, stage, entry.release
 
 
-def _launch(planned: Plan, request: str = "", *, overridden: bool = False) -> Iterator[Launch]:
-    """The run that brings this plan on: it is ready, its request is to be refused, or a gate is still to be asked."""
+def _launch(planned: Plan, request: str = "", *, lifted: frozenset[Kind] = frozenset()) -> Iterator[Launch]:
+    """The run that brings this plan on: it is ready, its request is to be refused, or a gate is still to be asked.
+
+    Conditions of kinds that are `lifted` need not be met: an override's, or what a merge request waits for.
+    """
     of = planned.situation
-    hopeless = any(one.kind not in OVERRIDABLE for one in planned.unmet)
-    routes = planned.ready or (bool(request) and (overridden or hopeless))
+    hopeless = any(one.kind not in WAITING for one in planned.unmet)
+    routes = not planned.blocking(lifted) or (bool(request) and hopeless)
     if not routes and (hopeless or not _asks_a_gate(planned)):
         return
     results = [result.id for result in of.view.results] if of.view is not None else []

@@ -6,6 +6,7 @@ from penstock.registry.fault_list import FaultList
 from penstock.registry.file_checks import collision_faults
 from penstock.registry.model_checks import check_costs, check_models
 from penstock.registry.payload_checks import check_examples, check_params, check_schemas
+from penstock.registry.pipeline_checks import check_pipeline
 from penstock.registry.policy_checks import check_policies
 from penstock.registry.prompt_checks import check_prompts, check_variables
 from penstock.registry.reference_checks import check_owners, check_pins, check_retired, check_runtimes, check_stages
@@ -34,6 +35,7 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_suites,
         check_datasets,
         check_evals,
+        check_pipeline,
     ):
         check(registry, faults)
     registry.faults += faults.faults

@@ -125,6 +125,26 @@ class Repository:
         """One commit; raises `NotFound`."""
         return Commit.of(self._git[self.resolve(rev)])
 
+    def landed_at(self, commit: str, head: str) -> str:
+        """When `head`'s own line of commits (first parents) came to hold `commit`: the time of its merge.
+
+        Its own time where no merge did, or `head` does not hold it. RFC 3339 in UTC.
+        """
+        words = ["rev-list", "--first-parent", "--ancestry-path", f"{commit}..{head}"]
+        later = git(self._place, words).out.split()
+        if not later or str(self._commit(later[-1]).parent_ids[0]) == commit:
+            return self.commit(commit).time
+        return self.commit(later[-1]).time
+
+    def branch_head(self, branch: str) -> str | None:
+        """The head of a branch of the remote as last fetched, of a local one without a remote; None: no such one."""
+        remote = self._named_remote(None)
+        name = f"refs/remotes/{self._tracking(remote)}/{branch}" if remote else f"refs/heads/{branch}"
+        try:
+            return self.resolve(name)
+        except NotFound:
+            return None
+
     def blob_id(self, commit: str, path: str) -> str | None:
         """The Git id of what stands at `path`, None if nothing does."""
         found = self._at(self._commit(commit), path)
@@ -211,6 +231,19 @@ class Repository:
         if expected is not None and not self._reaches(expected, commit):
             raise WrongUse(f"{commit} does not build on {expected}", now="commit on the branch's head")
         push_commit(self.root, commit, branch, target=target, tracking=tracking, expected=expected)
+
+    def push_aside(self, commit: str, branch: str) -> None:
+        """Puts a branch other than the base at `commit`, wherever it was before.
+
+        Raises `Refused` when the remote's rules say no, `Unavailable` when it is away.
+        """
+        target = self._named_remote(None)
+        known = self.branch_head(branch)
+        if target is None:
+            self._git.references.create(f"refs/heads/{branch}", commit, force=True)
+            return
+        tracking = f"refs/remotes/{self._tracking(target)}/{branch}"
+        push_commit(self.root, commit, branch, target=target, tracking=tracking, expected=known, forced=True)
 
     def has_remote(self) -> bool:
         """Whether there is a remote to fetch from and push to."""

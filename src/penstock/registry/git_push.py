@@ -10,16 +10,24 @@ _RACES = ("stale info", "fetch first", "non-fast-forward", "failed to update ref
 
 
 def push_commit(
-    root: Path, commit: str, branch: str, *, target: str | None, tracking: str | None, expected: str | None
+    root: Path,
+    commit: str,
+    branch: str,
+    *,
+    target: str | None,
+    tracking: str | None,
+    expected: str | None,
+    forced: bool = False,
 ) -> None:
     """Pushes `commit` to `branch` of the remote `target`, or moves the local branch if there is none.
 
-    Raises `Conflict`, `Refused` or `Unavailable` as `Repository.push` says.
+    `forced`: from `expected` (None: from nothing) to whatever `commit` is. Raises `Conflict`, `Refused` or
+    `Unavailable` as `Repository.push` says.
     """
     if target is None:
         _move_here(root, commit, branch, expected)
         return
-    lease = [f"--force-with-lease=refs/heads/{branch}:{expected}"] if expected else []
+    lease = [f"--force-with-lease=refs/heads/{branch}:{expected or ''}"] if expected or forced else []
     answer = git(root, ["push", "--porcelain", *lease, target, f"{commit}:refs/heads/{branch}"])
     if answer.status:
         raise _refusal(root, answer, branch, target=target, expected=expected)

@@ -9,11 +9,14 @@ from penstock.contracts.policy import Stage
 from penstock.errors import Conflict, Refused
 from penstock.gates.evidence import EvidenceView
 from penstock.registry.resolve import resolve
-from penstock.release.committing import commit_stages
+from penstock.release.committing import Written, commit_stages
+from penstock.release.condition import OVERRIDABLE, Kind
 from penstock.release.crash_point import step
 from penstock.release.entries import store_release
 from penstock.release.move import Move, approved_by
 from penstock.release.plan import Plan, plan
+from penstock.release.plan_view import plan_markdown
+from penstock.release.proposal import Proposal
 from penstock.release.publish import Cause, Published, publish_head
 from penstock.release.situation import read_situation
 from penstock.release.stages_file import write_stages
@@ -30,27 +33,33 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A promotion that is done: its plan, its commit, and the table in force."""
+    """A promotion that is done: its plan, its commit, and the table in force.
+
+    With a `proposal` it is not done yet: its commit waits in a merge request, and the table is as it was.
+    """
 
     plan: Plan
     commit: str
     published: Published
+    proposal: Proposal | None = None
 
 
 def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Override | None = None) -> Applied:
     """Does what `planned` says, or nothing: evidence again, commit, push, publish.
 
-    Raises `Refused` with every unmet condition, `Conflict` when the stages file has moved since the plan or a result is
-    not what was stored, `Invalid` or `NotFound` when it is damaged or gone.
+    Where the project moves by merge requests it is proposed, and approvals may still be missing. Raises `Refused`
+    with every unmet condition, `Conflict` when the stages file has moved since the plan or a result is not what was
+    stored, `Invalid` or `NotFound` when it is damaged or gone.
     """
     of = planned.situation
-    require_ready(planned, override=override is not None)
+    lifted = lifted_kinds(workspace, override=override is not None)
+    require_ready(planned, lifted)
     _store(workspace, of.head, of.agent, of.version)
     final = [planned]
 
-    def write(head: str) -> tuple[bytes, str]:
+    def write(head: str) -> Written:
         again = plan(read_situation(workspace, of.agent, of.version, of.stage, head))
-        require_ready(again, override=override is not None)
+        require_ready(again, lifted)
         _require_same_evidence(planned.situation.view, again.situation.view)
         assert again.after is not None
         final[0] = again
@@ -59,17 +68,26 @@ def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Overri
                 _require_as_stored(workspace, again.situation.view)
             workspace.records.put_evidence(again.situation.view.evidence)
         step("evidence read again")
-        return write_stages(of.agent, again.after), _move(again, actor, override).message()
+        return Written(write_stages(of.agent, again.after), _move(again, actor, override), plan_markdown(again))
 
-    commit = commit_stages(workspace, of.agent, of.blob, write)
+    delivered = commit_stages(workspace, of.agent, of.blob, write)
+    if delivered.proposal is not None:
+        return Applied(final[0], delivered.commit, Published(workspace.releases.newest_table()), delivered.proposal)
     reason = f"{of.agent}@{of.version} to {of.stage}"
     published = publish_head(workspace, workspace.base_head(), Cause("promote", actor, reason))
-    return Applied(final[0], commit, published)
+    return Applied(final[0], delivered.commit, published)
 
 
-def require_ready(planned: Plan, *, override: bool = False) -> None:
-    """Raises `Refused` with every condition that stands in the way."""
-    blocking = planned.blocking(override=override)
+def lifted_kinds(workspace: Workspace, *, override: bool) -> frozenset[Kind]:
+    """The kinds of conditions that need not be met before the commit: an override's, or what a merge waits for."""
+    if override:
+        return OVERRIDABLE
+    return frozenset({"approval"}) if workspace.settings.promotion == "merge-request" else frozenset()
+
+
+def require_ready(planned: Plan, lifted: frozenset[Kind] = frozenset()) -> None:
+    """Raises `Refused` with every condition that stands in the way, less those of kinds that are `lifted`."""
+    blocking = planned.blocking(lifted)
     if not blocking:
         return
     of = planned.situation
@@ -120,7 +138,7 @@ def _move(planned: Plan, actor: str, override: Override | None) -> Move:
         of.stage,
         evidence=of.view.digest if of.view is not None else "",
         approved_by=approved_by(planned.approvals),
-        approvals=tuple(one.digest for one in planned.approvals),
+        approvals=tuple(one.digest for one in (*planned.approvals, *planned.acceptances)),
         override=override.request if override is not None else "",
         reason=override.reason if override is not None else "",
         by=actor,

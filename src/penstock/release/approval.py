@@ -9,8 +9,8 @@ from penstock.contracts.pipeline import ApprovalRule, StageRules
 from penstock.contracts.policy import Stage
 from penstock.errors import Conflict, NotFound, Refused, WrongUse
 from penstock.gates.evidence import EvidenceView
-from penstock.registry.layout import TEAMS
-from penstock.release.approval_rules import rules_of
+from penstock.registry.layout import PIPELINE, TEAMS
+from penstock.release.approval_rules import deciders, rules_of
 from penstock.release.clock import hours, now, stamp
 from penstock.release.plan import Situation
 from penstock.release.situation import read_situation
@@ -34,31 +34,86 @@ def decide(
     counts now, `Refused` when the person may not decide or there is nothing to approve yet.
     """
     text = clean_reason(comment)
-    person = workspace.person
-    head = workspace.fetch()
-    situation = read_situation(workspace, *subject, head)
-    view = _view(situation)
-    require_evidence(workspace, view, report)
+    situation, view = _at_hand(workspace, subject, report)
     rules: StageRules = getattr(situation.pipeline.spec.stages, situation.stage)
-    chosen = _allowed_rules(situation, rules.approvals, person.mail, kind)
+    chosen = _allowed_rules(situation, rules.approvals, workspace.actor, kind)
     if kind == "approve" and not view.passed:
         raise Refused(
             f"there is nothing to approve yet: {view.sentence}",
             now=f"`agentctl check {situation.agent}@{situation.version}` runs the gates",
         )
-    at = now()
-    valid = min((rule.valid_hours for rule in chosen), default=168)
+    return _record(workspace, view, kind, text, chosen)
+
+
+def accept(workspace: Workspace, subject: tuple[str, str, Stage], gate: str, report: str, reason: str) -> Approval:
+    """Opens a gate whose result is inconclusive, on exactly this evidence; stores and returns the decision.
+
+    It approves nothing else. Raises `Conflict` when other evidence counts now; `Refused` for an author, for somebody
+    who does not decide about the stage, and where the pipeline does not leave the gate to people.
+    """
+    text = clean_reason(reason)
+    situation, view = _at_hand(workspace, subject, report)
+    rules: StageRules = getattr(situation.pipeline.spec.stages, situation.stage)
+    allowed = deciders(rules.approvals, situation.people)
+    if workspace.actor in situation.authors:
+        what = f"{workspace.actor} wrote {situation.agent}@{situation.version} and may not accept a result of it"
+        raise Refused(what, where=TEAMS, now="ask another")
+    if workspace.actor not in allowed:
+        what = f"{workspace.actor} may not accept a result for {situation.stage}"
+        raise Refused(what, where=TEAMS, now=f"ask one of: {', '.join(sorted(allowed)) or 'nobody'}")
+    _require_acceptable(view, gate)
+    chosen = rules_of(workspace.actor, rules.approvals, situation.people)
+    return _record(workspace, view, "accept", text, chosen, gate=gate)
+
+
+def _at_hand(workspace: Workspace, subject: tuple[str, str, Stage], report: str) -> tuple[Situation, EvidenceView]:
+    situation = read_situation(workspace, *subject, workspace.fetch())
+    view = _view(situation)
+    require_evidence(workspace, view, report)
+    return situation, view
+
+
+def _require_acceptable(view: EvidenceView, gate: str) -> None:
+    standing = next((one for one in view.gates if one.gate == gate), None)
+    if standing is None:
+        raise NotFound(
+            f"gate {gate!r} does not stand before {view.stage}",
+            where=PIPELINE,
+            now=f"gates are: {', '.join(one.gate for one in view.gates) or 'none'}",
+        )
+    if standing.verdict != "inconclusive":
+        raise Refused(f"gate {gate} is {standing.verdict}, not inconclusive: there is nothing to accept")
+    if not standing.may_accept:
+        raise Refused(
+            f"the pipeline leaves gate {gate} to no person",
+            where=PIPELINE,
+            now=f"{{gate: {gate}, inconclusive: person}} does",
+        )
+
+
+def _record(
+    workspace: Workspace,
+    view: EvidenceView,
+    kind: Literal["approve", "reject", "accept"],
+    text: str,
+    rules: Sequence[ApprovalRule],
+    *,
+    gate: str | None = None,
+) -> Approval:
+    at, person = now(), workspace.person
+    valid = min((rule.valid_hours for rule in rules), default=168)
     approval = Approval(
         kind=kind,
         evidence=view.digest,
         release=view.evidence.release,
-        stage=situation.stage,
+        stage=view.stage,
         who=person.mail,
         name=person.name,
         identified_by=person.identified_by,
         at=stamp(at),
         expires_at=stamp(at + hours(valid)),
         comment=text,
+        gate=gate,
     )
     workspace.records.put_evidence(view.evidence)
     workspace.records.put_approval(approval)

@@ -45,6 +45,30 @@ def judge_approvals(
     return ApprovalVerdict(tuple(counted.values()), tuple(dict.fromkeys(unmet)))
 
 
+def accepted_gates(
+    rules: Sequence[ApprovalRule],
+    people: People,
+    authors: frozenset[str],
+    decisions: Iterable[Approval],
+    at: datetime,
+) -> dict[str, list[str]]:
+    """Gate -> who accepted its inconclusive result, as far as that counts at `at`; never an author's word."""
+    allowed = deciders(rules, people)
+    found: dict[str, list[str]] = {}
+    for one in sorted(decisions, key=lambda one: (one.at, one.digest)):
+        expires = moment_of(one.expires_at)
+        is_current = expires is not None and expires > at
+        if one.kind == "accept" and one.gate and is_current and one.who in allowed and one.who not in authors:
+            found.setdefault(one.gate, []).append(one.who)
+    return {gate: list(dict.fromkeys(who)) for gate, who in found.items()}
+
+
+def deciders(rules: Sequence[ApprovalRule], people: People) -> frozenset[str]:
+    """Who decides about a stage: those whose approval it asks for, else the team's approvers and release managers."""
+    asked = frozenset(mail for rule in rules for mail in people.of_rule(rule))
+    return asked or people.approvers | people.release_managers
+
+
 def rules_of(mail: str, rules: Sequence[ApprovalRule], people: People) -> list[ApprovalRule]:
     """The rules that this person's approval can help to meet."""
     return [rule for rule in rules if mail.lower() in people.of_rule(rule)]

@@ -13,6 +13,7 @@ from penstock.gates.stage import run_stage
 from penstock.registry.resolve import resolve
 from penstock.release import lifecycle
 from penstock.release.apply import apply_plan
+from penstock.release.condition import WAITING
 from penstock.release.entries import store_release
 from penstock.release.plan import Plan, plan
 from penstock.release.situation import read_situation, released_context, require_pipeline
@@ -86,8 +87,8 @@ def move_one(workspace: Workspace, agent: str, version: str, stage: Stage, progr
     planned = measured_plan(workspace, agent, version, stage, progress)
     if not planned.ready:
         return "; ".join(one.sentence for one in planned.unmet)
-    apply_plan(workspace, planned, workspace.settings.bot_email)
-    return ""
+    applied = apply_plan(workspace, planned, workspace.settings.bot_email)
+    return f"it waits to be merged: {applied.proposal.url}" if applied.proposal is not None else ""
 
 
 def measured_plan(
@@ -99,7 +100,7 @@ def measured_plan(
     resolved = resolve(registry, agent, version)
     store_release(workspace, resolved)
     planned = plan(read_situation(workspace, agent, version, stage, head))
-    if {one.kind for one in planned.unmet} - {"gate", "approval"} or not planned.unmet:
+    if {one.kind for one in planned.unmet} - WAITING or not planned.unmet:
         return planned
     table = workspace.releases.newest_table()
     routes = table.agents.get(agent) if table is not None else None

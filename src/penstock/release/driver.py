@@ -8,11 +8,12 @@ from penstock.contracts.evidence import Request
 from penstock.contracts.policy import Stage
 from penstock.errors import Conflict, PenstockError, Refused, Unavailable, WrongUse
 from penstock.gates.context import Progress
-from penstock.release.apply import Applied, Override, apply_plan, require_ready
+from penstock.release.apply import Applied, Override, apply_plan, lifted_kinds, require_ready
 from penstock.release.catalog import refresh_catalog
 from penstock.release.clock import now, stamp
+from penstock.release.condition import OVERRIDABLE, WAITING
 from penstock.release.lifecycle import place_of
-from penstock.release.plan import OVERRIDABLE, Plan, plan
+from penstock.release.plan import Plan, plan
 from penstock.release.reconcile import reconcile
 from penstock.release.situation import read_situation
 from penstock.release.urgent import clean_reason
@@ -51,7 +52,7 @@ def promote(
     actor = workspace.actor
     reconcile(workspace, actor=actor, agents=[subject[0]], progress=progress)
     planned = plan_promotion(workspace, subject)
-    if actor != workspace.settings.bot_email.lower():
+    if not workspace.person.is_driver and actor != workspace.settings.bot_email.lower():
         planned.situation.people.require_mover(actor, "promote")
     applied = apply_plan(workspace, planned, actor, _override(workspace, planned, override))
     refresh_catalog(workspace, workspace.base_head())
@@ -113,17 +114,20 @@ def _answer(workspace: Workspace, request: Request, planned: Plan) -> Answer:
         override = Override(request.digest, str(request.parameters.get("reason", "")))
     if of.release is not None and of.release.digest != request.release:
         raise Refused(f"{request.agent}@{request.version} is {of.release.digest} now, not {request.release}")
-    waits = [one for one in planned.unmet if one.kind in OVERRIDABLE]
-    if override is None and waits and len(waits) == len(planned.unmet):
+    waits = [one for one in planned.unmet if one.kind in WAITING]
+    left = planned.blocking(lifted_kinds(workspace, override=override is not None))
+    if override is None and left and len(waits) == len(planned.unmet):
         return Answer("waiting", "; ".join(one.sentence for one in waits), request.digest)
     applied = apply_plan(workspace, planned, request.who, override)
+    if applied.proposal is not None:
+        return Answer("waiting", f"merge: {applied.proposal.url}", request.digest)
     return Answer("done", f"committed as {applied.commit}", request.digest)
 
 
 def _override(workspace: Workspace, planned: Plan, reason: str | None) -> Override | None:
     if reason is None:
         return None
-    require_ready(planned, override=True)
+    require_ready(planned, OVERRIDABLE)
     request = _request(workspace, planned, reason)
     return Override(workspace.records.put_request(request), clean_reason(reason))
 

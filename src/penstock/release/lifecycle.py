@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.contracts.stages import CanaryStanding, Draining, Hold, StagesSpec, Standing
 from penstock.errors import Refused
+from penstock.release.canary_step import Share
 
 EMPTY = StagesSpec.model_validate({})
 
@@ -39,14 +40,22 @@ def to_dev(spec: StagesSpec, new: Standing) -> StagesSpec:
     return _with(spec, dev=[*spec.dev, new])
 
 
-def to_canary(spec: StagesSpec, version: str, *, step: int, weight_bp: int, since: str) -> StagesSpec:
-    """From dev to canary; a canary that it replaces goes back to dev."""
+def to_canary(spec: StagesSpec, version: str, share: Share, since: str) -> StagesSpec:
+    """From dev to the first step of a canary; a canary that it replaces goes back to dev."""
     found = _in_dev(spec, version, "canary")
-    canary = CanaryStanding.model_validate(
-        {"version": version, "runtime": found.runtime, "step": step, "weightBp": weight_bp, "since": since}
-    )
+    canary = _at_step(found, share, since, began="")
     dev = [one for one in spec.dev if one.version != version]
     return _with(spec, dev=[*dev, *_plain(spec.canary)], canary=canary)
+
+
+def advance(spec: StagesSpec, share: Share, since: str) -> StagesSpec:
+    """The canary from its step to the next one; its release, so its salt, stays: nobody who met it is thrown back."""
+    canary = spec.canary
+    if canary is None:
+        raise Refused("there is no canary to go on with")
+    if share.step != canary.step + 1:
+        raise Refused(f"the canary stands at step {canary.step}: step {share.step} is not the next")
+    return _with(spec, canary=_at_step(canary, share, since, began=canary.began or canary.since))
 
 
 def to_prod(spec: StagesSpec, version: str, *, until: str, now: str) -> StagesSpec:
@@ -101,7 +110,7 @@ def roll_back_prod(spec: StagesSpec, to: Standing | None = None) -> StagesSpec:
 
 
 def hold(spec: StagesSpec, by: str, since: str, reason: str) -> StagesSpec:
-    """Nothing automatic and no promotion happens until `unhold`."""
+    """Nothing automatic and no promotion happens until `unhold`; a hold that stands already is replaced."""
     return _with(spec, hold=Hold.model_validate({"by": by, "since": since, "reason": reason}))
 
 
@@ -182,6 +191,20 @@ def settle(spec: StagesSpec, changes: dict[str, Any], add: Iterable[str], remove
         dev=[*after.dev, *(standing(version, runtimes[version].runtime) for version in lost if version in runtimes)],
         deprecated=_append(after.deprecated, (version for version in spec.deprecated if version in lost)),
         disabled=_append(after.disabled, (version for version in spec.disabled if version in lost)),
+    )
+
+
+def _at_step(standing_: Standing, share: Share, since: str, *, began: str) -> CanaryStanding:
+    return CanaryStanding.model_validate(
+        {
+            "version": standing_.version,
+            "runtime": standing_.runtime,
+            "step": share.step,
+            "weightBp": share.weight_bp,
+            "since": since,
+            "allow": share.allow.as_document(),
+            "began": began,
+        }
     )
 
 

@@ -39,6 +39,11 @@ class Move:
         what = f"{self.agent}@{self.version}" if self.version else self.agent
         return " ".join(filter(None, [self.action, what, self.stage]))
 
+    @property
+    def claim(self) -> tuple[str, ...]:
+        """What the move does and rests on; who approved it meanwhile, and its words, are left out."""
+        return self.sentence, self.evidence, self.overlay, self.override
+
     def message(self) -> str:
         """The commit's message."""
         trailers = {

@@ -2,7 +2,7 @@
 
 from penstock.contracts.routing_table import OverlayEntry, RoutingTable
 from penstock.errors import Conflict, Refused
-from penstock.release.committing import commit_stages
+from penstock.release.committing import Written, commit_stages
 from penstock.release.judge import Judge
 from penstock.release.move import Move
 from penstock.release.overlaid import overlaid
@@ -19,22 +19,28 @@ def pending_agents(table: RoutingTable | None) -> list[str]:
 def commit_pending(workspace: Workspace, table: RoutingTable, agent: str) -> list[str]:
     """Commits the agent's urgent changes in their order, each once; returns the sentences of what was done.
 
+    One that is proposed instead keeps those after it waiting.
+
     Raises `Refused` when the stages file holds what does not resolve, or the remote refuses the push.
     """
     done = []
     for entry in table.overlay.get(agent, ()):
         for _ in range(2):
             try:
-                done += _commit_entry(workspace, table, agent, entry)
+                told, waits = _commit_entry(workspace, table, agent, entry)
+                done += told
                 break
             except Conflict as error:  # somebody else wrote it first: the second look finds that
                 moved = error
         else:
             raise moved
+        if waits:
+            break
     return done
 
 
-def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: OverlayEntry) -> list[str]:
+def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: OverlayEntry) -> tuple[list[str], bool]:
+    """What was done, and whether it waits for a merge."""
     head = workspace.base_head()
     history = history_of(workspace, Judge(workspace, table), agent, head)
     if history.unresolved:
@@ -43,9 +49,11 @@ def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: 
         )
     after = overlaid(history.spec, entry)
     if entry.id in history.overlays or after == history.spec:
-        return []
+        return [], False
     kind = str((entry.model_extra or {}).get("kind", "change"))
     move = Move(kind, agent, overlay=entry.id, reason=entry.reason, by=entry.actor)
     content = write_stages(agent, after)
-    commit = commit_stages(workspace, agent, history.blob, lambda _: (content, move.message()))
-    return [f"{agent}: {kind} by {entry.actor} is committed as {commit[:12]}"]
+    delivered = commit_stages(workspace, agent, history.blob, lambda _: Written(content, move, entry.reason))
+    if delivered.proposal is not None:
+        return [f"{agent}: {kind} by {entry.actor} waits to be merged: {delivered.proposal.url}"], True
+    return [f"{agent}: {kind} by {entry.actor} is committed as {delivered.commit[:12]}"], False

@@ -62,6 +62,22 @@ def people_of(teams: Teams | None, owner: str) -> People:
     )
 
 
+def members_of_all(teams: Teams | None) -> frozenset[str]:
+    """Everybody whom teams.yaml names; nobody without one."""
+    if teams is None:
+        return frozenset()
+    mails = [mail for team in teams.teams.values() for mail in _everyone(team)]
+    return frozenset(mails) | _lower(teams.release_managers)
+
+
+def line_managers(teams: Teams | None) -> frozenset[str]:
+    """Who starts a stopped line again: the release managers and the platform team."""
+    if teams is None:
+        return frozenset()
+    platform = teams.teams.get(teams.platform_team) if teams.platform_team else None
+    return _lower(teams.release_managers) | (_everyone(platform) if platform is not None else frozenset())
+
+
 def version_authors(repository: Repository, until: str, paths: Iterable[str], bot: str) -> frozenset[str]:
     """Every author of the commits up to `until` that brought these files, the bot apart."""
     return frozenset(

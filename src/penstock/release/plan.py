@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from penstock.contracts.evidence import Approval
+from penstock.contracts.line import LineStop
 from penstock.contracts.pipeline import Pipeline, StageRules
 from penstock.contracts.policy import Stage
 from penstock.contracts.release import Release
@@ -15,23 +16,22 @@ from penstock.errors import Refused
 from penstock.gates.evidence import EvidenceView
 from penstock.release import lifecycle
 from penstock.release.approval_rules import judge_approvals
+from penstock.release.blackout import Closed, closed, next_close, windows_of
+from penstock.release.canary_step import share_at
 from penstock.release.clock import stamp
+from penstock.release.condition import (
+    Condition,
+    Kind,
+    blackout_conditions,
+    line_conditions,
+    standing_conditions,
+)
 from penstock.release.people import People
+from penstock.release.rollout import Rollout
 from penstock.release.stages_file import stages_path, write_stages
 
 DRAIN = timedelta(hours=24)
 """How long a replaced prod still answers the sessions that are on it."""
-
-Kind = Literal["obstacle", "place", "status", "hold", "quarantine", "gate", "approval"]
-OVERRIDABLE: frozenset[Kind] = frozenset({"gate", "approval"})
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One unmet condition in one sentence; an override lifts only gates and approvals."""
-
-    kind: Kind
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Situation:
     """Everything that a plan looks at, read at one moment (`now`) at one commit (`head`) of the base branch.
 
     `blob` is the Git id of the stages file there. `release` is None when the version does not resolve: `obstacles`
-    then says why. `standing` is the release that stands where the version would go, else in prod.
+    then says why. `standing` is the release that stands where the version would go, else in prod. `rollout` is how far
+    the canary is, on its way to prod. `view` has the inconclusive gates open that people accepted.
     """
 
     agent: str
@@ -58,6 +59,16 @@ class Situation:
     view: EvidenceView | None = None
     decisions: tuple[Approval, ...] = ()
     obstacles: tuple[str, ...] = ()
+    line_stops: tuple[LineStop, ...] = ()
+    rollout: Rollout | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Whether a stage takes promotions: why it is closed (None: it is open), and when it closes next, within a year."""
+
+    closed: Closed | None
+    closes_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +83,27 @@ class Plan:
     resolved_diff: dict[str, Any] = field(hash=False)
 
     @property
+    def acceptances(self) -> tuple[Approval, ...]:
+        """The decisions that opened a gate."""
+        of = self.situation
+        opened = {gate.gate: gate.accepted_by for gate in of.view.gates if gate.is_accepted} if of.view else {}
+        return tuple(one for one in of.decisions if one.kind == "accept" and one.who in opened.get(one.gate or "", ()))
+
+    @property
     def ready(self) -> bool:
         """Whether nothing stands in the way."""
         return not self.unmet
 
-    def blocking(self, *, override: bool) -> list[str]:
-        """The sentences that stand in the way, with or without an override."""
-        return [one.sentence for one in self.unmet if not (override and one.kind in OVERRIDABLE)]
+    def blocking(self, lifted: frozenset[Kind] = frozenset()) -> list[str]:
+        """The sentences that stand in the way, less those of kinds that are `lifted`."""
+        return [one.sentence for one in self.unmet if one.kind not in lifted]
 
-    def as_document(self) -> dict[str, Any]:
-        """The plan as a JSON object."""
+    @property
+    def window(self) -> Window:
+        """Whether the stage is open for promotions at the plan's moment, and until when."""
         of = self.situation
-        return {
-            "agent": of.agent,
-            "version": of.version,
-            "to": of.stage,
-            "from": lifecycle.place_of(of.stages, of.version),
-            "release": of.release.digest if of.release is not None else None,
-            "commit": of.head,
-            "ready": self.ready,
-            "unmet": [{"kind": one.kind, "what": one.sentence} for one in self.unmet],
-            "evidence": _evidence_document(of.view),
-            "approvals": [one.as_document() for one in self.approvals],
-            "diff": {"stages": self.text_diff, "resolved": self.resolved_diff},
-            "traffic": {
-                "before": traffic(of.stages),
-                "after": traffic(self.after) if self.after is not None else None,
-            },
-        }
+        windows = windows_of(of.pipeline.spec.blackouts, of.agent, of.stage)
+        return Window(closed(windows, of.now), next_close(windows, of.now))
 
 
 def plan(situation: Situation) -> Plan:
@@ -109,7 +113,10 @@ def plan(situation: Situation) -> Plan:
     verdict = judge_approvals(rules.approvals, situation.people, situation.authors, situation.decisions, situation.now)
     unmet = [Condition("obstacle", sentence) for sentence in situation.obstacles]
     unmet += [Condition("place", sentence) for sentence in place]
-    unmet += _standing_conditions(situation)
+    unmet += standing_conditions(situation.agent, situation.stages, situation.release)
+    unmet += line_conditions(situation.line_stops)
+    unmet += blackout_conditions(situation.pipeline, situation.agent, situation.stage, situation.now)
+    unmet += [Condition("canary", sentence) for sentence in _canary_sentences(situation)]
     unmet += [Condition("gate", sentence) for sentence in _gate_sentences(situation)]
     unmet += [Condition("approval", sentence) for sentence in verdict.unmet]
     before = write_stages(situation.agent, situation.stages)
@@ -134,8 +141,7 @@ def move_after(
     if stage == "dev":
         return lifecycle.to_dev(spec, lifecycle.standing(version, runtime))
     if stage == "canary":
-        weight = round(pipeline.spec.canary.steps[0].percent * 100)
-        return lifecycle.to_canary(spec, version, step=1, weight_bp=weight, since=stamp(at))
+        return lifecycle.to_canary(spec, version, share_at(pipeline, 1), stamp(at))
     return lifecycle.to_prod(spec, version, until=stamp(at + DRAIN), now=stamp(at) if spec.prod is not None else "")
 
 
@@ -149,7 +155,9 @@ def traffic(spec: StagesSpec) -> dict[str, str]:
     if prod is not None:
         shares["prod"] = f"{prod.version} {100 - weight:g} %"
     if canary is not None:
-        shares["canary"] = f"{canary.version} {weight:g} %" if prod is not None else f"{canary.version} on request only"
+        share = f"{canary.version} {weight:g} %" if prod is not None else f"{canary.version} on request only"
+        allowed = [*canary.allow.tenants, *canary.allow.users, *canary.allow.sessions]
+        shares["canary"] = f"{share} and {', '.join(allowed)}" if allowed else share
     if spec.dev:
         shares["dev"] = f"{', '.join(one.version for one in spec.dev)} on request only"
     return shares
@@ -183,20 +191,10 @@ def _after(situation: Situation) -> tuple[StagesSpec | None, list[str]]:
     return after, []
 
 
-def _standing_conditions(situation: Situation) -> list[Condition]:
-    stages, unmet = situation.stages, []
-    if stages.status != "active":
-        unmet.append(
-            Condition("status", f"{situation.agent} is {stages.status}: `agentctl thaw {situation.agent}` first")
-        )
-    if stages.hold is not None:
-        held = f"held by {stages.hold.by} since {stages.hold.since}: {stages.hold.reason}"
-        unmet.append(Condition("hold", f"{held}; `agentctl unhold {situation.agent}` lifts it"))
-    release = situation.release
-    if release is not None and release.digest in stages.quarantined:
-        lift = f"`agentctl unquarantine {release.digest} --reason TEXT` lifts it"
-        unmet.append(Condition("quarantine", f"release {release.digest} is quarantined; {lift}"))
-    return unmet
+def _canary_sentences(situation: Situation) -> Sequence[str]:
+    """What a canary still has to go through; a first version has no prod to share with, so no step to grow by."""
+    rollout = situation.rollout
+    return rollout.unmet if situation.stage == "prod" and rollout is not None else ()
 
 
 def _gate_sentences(situation: Situation) -> Sequence[str]:
@@ -209,18 +207,3 @@ def _text_diff(agent: str, before: bytes, after: bytes) -> str:
     path = stages_path(agent)
     lines = [part.decode().splitlines(keepends=True) for part in (before, after)]
     return "".join(difflib.unified_diff(lines[0], lines[1], f"a/{path}", f"b/{path}", n=1))
-
-
-def _evidence_document(view: EvidenceView | None) -> dict[str, Any] | None:
-    if view is None:
-        return None
-    return {
-        "evidence": view.digest,
-        "verdict": view.verdict,
-        "why": view.sentence,
-        "draft": view.draft,
-        "gates": [
-            {"gate": gate.gate, "stage": gate.stage, "verdict": gate.verdict, "why": gate.reason} for gate in view.gates
-        ],
-        "missing": view.missing,
-    }

@@ -1,9 +1,12 @@
 """A move that is proposed instead of made: a merge request of the bot, which a person merges or closes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from penstock.plugins import Plugins
 from penstock.release.move import Move
+from penstock.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,25 @@ class Proposer(Protocol):
         ...
 
 
-def proposal_branch(agent: str, stage: str) -> str:
-    """The branch of the one proposal that an agent and a stage may have at a time."""
-    return f"penstock/{agent}/{stage}"
+FORGES: Plugins[Callable[[Settings], Proposer]] = Plugins("forge", "penstock.forges")
+
+
+@dataclass(frozen=True, slots=True)
+class SettledForge:
+    """The forge of a project's settings, reached once something is proposed."""
+
+    settings: Settings
+
+    def propose(self, branch: str, commit: str, move: Move, text: str) -> Proposal:
+        """As `Proposer.propose`."""
+        return FORGES.get("gitlab")(self.settings).propose(branch, commit, move, text)
+
+
+def forge_of(settings: Settings) -> Proposer | None:
+    """The project's forge; None where it names none."""
+    return SettledForge(settings) if settings.gitlab_url else None
+
+
+def proposal_branch(agent: str, move: str) -> str:
+    """The branch of the one proposal that an agent may have at a time for a stage, or for a move without one."""
+    return f"penstock/{agent}/{move}"

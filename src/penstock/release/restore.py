@@ -1,7 +1,7 @@
 """Restore: brings the last trusted stages file back over an edit that does not resolve, without hand-editing."""
 
 from penstock.errors import Refused
-from penstock.release.committing import commit_stages
+from penstock.release.committing import Written, commit_stages
 from penstock.release.judge import Judge
 from penstock.release.move import Move
 from penstock.release.publish import history_of
@@ -12,6 +12,8 @@ from penstock.release.workspace import Workspace
 
 def restore(workspace: Workspace, agent: str) -> str:
     """Commits the bytes of the newest commit that resolves (no file, if none does); returns the new commit's id.
+
+    Where the project moves by merge requests the commit waits to be merged.
 
     Raises `Refused` when nothing is to be restored, or without the right.
     """
@@ -26,4 +28,4 @@ def restore(workspace: Workspace, agent: str) -> str:
     blob = workspace.repository.blob_id(head, path)
     content = workspace.repository.read(history.commit, path) if history.commit is not None else None
     move = Move("restore", agent, reason=f"commit {edit[:12]} does not resolve", by=workspace.actor)
-    return commit_stages(workspace, agent, blob, lambda _: (content, move.message()))
+    return commit_stages(workspace, agent, blob, lambda _: Written(content, move)).commit

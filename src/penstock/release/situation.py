@@ -1,6 +1,8 @@
 """Reads what a plan looks at: one version, one stage, at one head of the base branch."""
 
-from penstock.contracts.pipeline import Pipeline
+from dataclasses import replace
+
+from penstock.contracts.pipeline import Pipeline, StageRules
 from penstock.contracts.policy import Stage
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import AgentRoutes, RoutingTable
@@ -12,6 +14,7 @@ from penstock.gates.evidence import find_evidence
 from penstock.registry.documents import Registry
 from penstock.registry.layout import PIPELINE
 from penstock.registry.resolve import Resolved, resolve
+from penstock.release.approval_rules import accepted_gates
 from penstock.release.clock import now
 from penstock.release.drift import broken_paths
 from penstock.release.entries import release_of
@@ -20,6 +23,7 @@ from penstock.release.judge import Judge
 from penstock.release.people import people_of
 from penstock.release.plan import Situation
 from penstock.release.publish import history_of
+from penstock.release.read_rollout import read_rollout
 from penstock.release.stages_file import read_stages, stages_path
 from penstock.release.workspace import Workspace
 
@@ -29,10 +33,8 @@ def read_situation(workspace: Workspace, agent: str, version: str, stage: Stage,
     registry = workspace.registry(head)
     pipeline = require_pipeline(registry)
     loaded = registry.agent(agent, version)
-    people = people_of(registry.teams, loaded.owner)
     table = workspace.releases.newest_table()
     path = stages_path(agent)
-    stages = read_stages(workspace.repository.read(head, path), f"{head[:12]}:{path}")
     resolved, obstacles = _resolved(workspace, registry, agent, version)
     obstacles += _broken(workspace, table, registry, (agent, version))
     history = history_of(workspace, Judge(workspace, table), agent, head)
@@ -41,15 +43,15 @@ def read_situation(workspace: Workspace, agent: str, version: str, stage: Stage,
     if resolved is not None:
         view = find_evidence(released_context(workspace, registry, resolved, routes), pipeline, stage)
     obstacles += _drift(history, table, agent)
-    return Situation(
+    found = Situation(
         agent,
         version,
         stage,
         head,
         workspace.repository.blob_id(head, path),
-        stages,
+        read_stages(workspace.repository.read(head, path), f"{head[:12]}:{path}"),
         pipeline,
-        people,
+        people_of(registry.teams, loaded.owner),
         now(),
         release=resolved.release if resolved is not None else None,
         runtime=loaded.spec.runtime.selector or workspace.settings.default_runtime,
@@ -58,7 +60,26 @@ def read_situation(workspace: Workspace, agent: str, version: str, stage: Stage,
         view=view,
         decisions=tuple(workspace.releases.approvals(view.digest)) if view is not None else (),
         obstacles=tuple(obstacles),
+        line_stops=tuple(workspace.releases.line_stops()),
     )
+    return _with_rollout(workspace, routes, _with_accepted(found))
+
+
+def _with_accepted(found: Situation) -> Situation:
+    """The situation with those gates open whose inconclusive results people accepted."""
+    if found.view is None:
+        return found
+    rules: StageRules = getattr(found.pipeline.spec.stages, found.stage)
+    accepted = accepted_gates(rules.approvals, found.people, found.authors, found.decisions, found.now)
+    return replace(found, view=found.view.accepted(accepted))
+
+
+def _with_rollout(workspace: Workspace, routes: AgentRoutes | None, found: Situation) -> Situation:
+    """The situation with how far the canary is, of one that is on its way to prod and shares with it."""
+    canary = found.stages.canary
+    if found.stage != "prod" or canary is None or canary.version != found.version or routes is None:
+        return found
+    return replace(found, rollout=read_rollout(workspace, found.agent, routes, found.pipeline, found.now))
 
 
 def released_context(

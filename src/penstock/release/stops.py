@@ -50,13 +50,13 @@ def retire_version(workspace: Workspace, kind: str, agent: str, version: str, re
 
 
 def hold(workspace: Workspace, agent: str, reason: str) -> Urgent:
-    """Holds an agent where it is: nothing automatic happens until `unhold`."""
-    actor, since, why = workspace.actor, stamp(now()), clean_reason(reason)
-    return _change(workspace, "hold", [agent], reason, lambda spec: lifecycle.hold(spec, actor, since, why))
+    """Nothing automatic and no promotion happens to the agent until `unhold`; what answers goes on answering."""
+    since, actor, text = stamp(now()), workspace.actor, clean_reason(reason)
+    return _change(workspace, "hold", [agent], text, lambda spec: lifecycle.hold(spec, actor, since, text))
 
 
 def unhold(workspace: Workspace, agent: str, reason: str) -> Urgent:
-    """Lifts the hold that a rollback left."""
+    """Lifts the hold that a person, a rollback or a canary without traffic left."""
     return _change(workspace, "unhold", [agent], reason, lifecycle.unhold)
 
 

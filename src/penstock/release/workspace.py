@@ -11,12 +11,13 @@ from penstock.registry.load import load_registry
 from penstock.registry.source import GitSource
 from penstock.release.people import version_authors, version_paths
 from penstock.release.person import DRIVER, Person
-from penstock.release.proposal import Proposer
+from penstock.release.proposal import Proposer, forge_of
 from penstock.settings import Settings
 from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 
 if TYPE_CHECKING:
+    from penstock.contracts.team import Teams
     from penstock.store.database import Database
     from penstock.store.records import Records
     from penstock.store.runs import RunStore
@@ -103,6 +104,10 @@ class Workspace:
             return self._registries[commit]
         return agent_registry(self.repository, commit, agent)
 
+    def teams(self) -> "Teams | None":
+        """teams.yaml of the base branch as last fetched: rights need no network. None if there is none."""
+        return load_registry(GitSource(self.repository, self.base_head()), only={TEAMS}).teams
+
     def authors(self, registry: Registry, agent: str, version: str) -> frozenset[str]:
         """Every author of the commits that brought the version's files, as of the registry's commit, the bot apart."""
         until = registry.source.commit
@@ -126,7 +131,8 @@ class Workspace:
 
 def open_workspace(settings: Settings) -> Workspace:
     """The workspace of a project; nothing is read or written yet."""
-    return Workspace(settings, ReleaseStore(open_objects(settings.releases)))
+    store = ReleaseStore(open_objects(settings.releases))
+    return Workspace(settings, store, proposer=forge_of(settings))
 
 
 def agent_registry(repository: Repository, commit: str, agent: str) -> Registry:

@@ -99,6 +99,7 @@ def _result(row: Mapping[str, Any], output: Any) -> RunResult:
             cost_usd=usage["costUsd"],
             model_calls=usage["modelCalls"],
             tool_calls=usage["toolCalls"],
+            tool_failures=usage.get("toolFailures", 0),  # older rows do not say
         ),
         duration_ms=row["durationMs"],
         ttft_ms=row["ttftMs"],

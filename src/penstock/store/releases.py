@@ -12,6 +12,7 @@ from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.contracts.document import Record
 from penstock.contracts.evidence import Approval, Evidence, Request
 from penstock.contracts.gate_result import GateResult
+from penstock.contracts.line import LineStart, LineStop
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import RoutingTable
 from penstock.errors import Conflict, Invalid, NotFound, Unavailable
@@ -158,6 +159,22 @@ class ReleaseStore:
         """Request digest -> its answer: outcome, reason, at."""
         names = self.objects.list("answers/")
         return {f"sha256:{_stem(name)}": self._document(name, self._required(name, name)) for name in names}
+
+    def put_line_stop(self, stop: LineStop) -> str:
+        """Stops the whole project's promotions until a start of that stop is stored; returns its digest."""
+        self.objects.create(f"line/stops/{_hex(stop.digest)}.json", canonical(stop.as_document()))
+        return stop.digest
+
+    def put_line_start(self, start: LineStart) -> bool:
+        """Lifts a stop; False when it was lifted already."""
+        return self.objects.create(f"line/starts/{_hex(start.stop)}.json", canonical(start.as_document()))
+
+    def line_stops(self) -> list[LineStop]:
+        """The stops that nobody has lifted, oldest first; raises `Invalid` for a damaged one."""
+        lifted = {_stem(name) for name in self.objects.list("line/starts/")}
+        names = [name for name in self.objects.list("line/stops/") if _stem(name) not in lifted]
+        stops = [self._record(name, LineStop, f"sha256:{_stem(name)}", digest) for name in names]
+        return sorted(stops, key=lambda stop: stop.at)
 
     def put_report(self, evidence: str, name: str, data: bytes) -> bool:
         """Stores a file of the report on that evidence; False when it has one of that name, which stays."""

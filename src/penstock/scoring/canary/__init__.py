@@ -1,0 +1,1 @@
+"""Whether live sessions of a canary do worse than those of prod: sessions, losses, verdict."""
