@@ -15,14 +15,11 @@ from penstock.forge.bot import Bot
 from penstock.forge.connection import TOKEN, Json, open_connection
 from penstock.forge.promotion import open_proposer
 from penstock.forge.settle import Settled, settle
-from penstock.registry.git_command import git
 from penstock.release.approval import decide
-from penstock.release.driver import plan_promotion
-from penstock.release.move import Move, approved_by
+from penstock.release.driver import plan_promotion, promote
 from penstock.release.person import Person
-from penstock.release.proposal import proposal_branch
+from penstock.release.proposal import FORGES
 from penstock.release.reconcile import Reconciled, reconcile
-from penstock.release.stages_file import stages_path, write_stages
 from penstock.release.workspace import Workspace, open_workspace
 from penstock.settings import Settings, load_settings
 from penstock.testing.eval_project import AGENT, FILES, PROMPT
@@ -30,6 +27,8 @@ from penstock.testing.gitlab import GitlabFake
 from penstock.testing.project import Project, project
 
 BOT = "penstock"
+if "gitlab" not in FORGES:
+    FORGES.register("gitlab")(open_proposer)
 PIPELINE = """\
 apiVersion: penstock.dev/v1
 kind: Pipeline
@@ -131,32 +130,20 @@ class World:
         assert view is not None
         decide(workspace, (agent, version, stage), "approve", view.digest, "looks right")
 
-    def propose(self, workspace: Workspace, subject: tuple[str, str, Stage]) -> int:
-        """Proposes a promotion as the release path does: a commit on a branch of its own, and its merge request."""
-        workspace.fetch()
-        planned = plan_promotion(workspace, subject)
-        of = planned.situation
-        assert of.view is not None
-        assert planned.after is not None
-        workspace.records.put_evidence(of.view.evidence)
-        move = Move(
-            "promote",
-            *subject,
-            evidence=of.view.digest,
-            approved_by=approved_by(planned.approvals),
-            approvals=tuple(one.digest for one in planned.approvals),
-            by="author@example.org",
-        )
-        content = {stages_path(of.agent): write_stages(of.agent, planned.after)}
-        commit = workspace.repository.write_commit(of.head, content, move.message(), workspace.bot)
-        branch = proposal_branch(of.agent, of.stage)
-        pushed = git(workspace.settings.root, ["push", "--force", "origin", f"{commit}:refs/heads/{branch}"])
-        assert pushed.status == 0, pushed.words
-        return open_proposer(workspace.settings).propose(branch, commit, move, "the plan").number
+    def propose(self, subject: tuple[str, str, Stage], who: str = "ben") -> int:
+        """Somebody asks for a promotion, which is proposed; returns its merge request's number."""
+        self.by_requests()
+        applied = promote(self.acting(who), subject)
+        assert applied.proposal is not None
+        return applied.proposal.number
+
+    def by_requests(self, promotion: str = "merge-request") -> None:
+        """From now on the project moves by merge requests (or `push`)."""
+        self.settings = self.settings.model_copy(update={"promotion": promotion})
 
     def settle(self, iid: int, bot: Bot | None = None) -> Settled:
         """One look at a promotion, as the poll takes it."""
-        return settle(bot or self.bot(), iid, self.propose)
+        return settle(bot or self.bot(), iid)
 
     def approve_request(self, iid: int, by: str) -> None:
         """Somebody approves a merge request at GitLab."""

@@ -6,30 +6,33 @@ from typing import Any
 import pytest
 
 from penstock.contracts.evidence import Request
+from penstock.contracts.policy import Stage
 from penstock.errors import Refused
 from penstock.forge.settle import end_closed
 from penstock.release.clock import now, stamp
-from penstock.release.stops import hold
+from penstock.release.driver import promote
+from penstock.release.rollback import roll_back
 
 World = Any  # of conftest.py
-SUBJECT = ("clerk", "1.0.0", "canary")
+SUBJECT: tuple[str, str, Stage] = ("clerk", "1.0.0", "canary")
+STAGES = "registry_repo/stages/clerk.yaml"
 NOTE = "<!-- penstock:promotion -->"
 
 
 def a_proposal(here: World) -> int:
     here.reconcile()
-    iid: int = here.propose(here.bot().workspace, SUBJECT)
+    iid: int = here.propose(SUBJECT)
     return iid
 
 
 def test_proposing_again_finds_the_open_one(world: Callable[..., World]) -> None:
     here = world()
     iid = a_proposal(here)
-    assert here.propose(here.bot().workspace, SUBJECT) == iid
+    assert here.propose(SUBJECT) == iid
     made = here.gitlab.merge_request(iid)
     assert made.title == "Promote clerk@1.0.0 to canary"
     assert "penstock::promotion" in made.labels
-    assert "the plan" in made.description
+    assert "0 of 1 approvals by an approver of team qa" in made.description
     assert here.gitlab.head("penstock/clerk/canary")[:12] in made.description
 
 
@@ -39,7 +42,7 @@ def test_somebody_else_s_request_on_the_branch_is_refused(world: Callable[..., W
     here.push("penstock/clerk/canary", {"README.md": "mine"})
     here.gitlab.open_merge_request("penstock/clerk/canary", by="ada")
     with pytest.raises(Refused, match="is not the bot's"):
-        here.propose(here.bot().workspace, SUBJECT)
+        here.propose(SUBJECT)
 
 
 def test_from_a_proposal_over_an_approval_to_the_table(world: Callable[..., World]) -> None:
@@ -51,7 +54,6 @@ def test_from_a_proposal_over_an_approval_to_the_table(world: Callable[..., Worl
     head = here.gitlab.head("penstock/clerk/canary")
     assert [state for state, _ in here.statuses(head)] == ["pending"]
     here.approve_request(iid, "ben")
-    assert here.settle(iid).outcome == "proposed again"
     merged = here.settle(iid)
     assert merged.outcome == "merged", merged
     canary = here.routes().canary
@@ -60,8 +62,8 @@ def test_from_a_proposal_over_an_approval_to_the_table(world: Callable[..., Worl
     assert here.gitlab.merge_request(iid).state == "merged"
     workspace = here.bot().workspace
     workspace.fetch()
-    commit = workspace.repository.commits("registry_repo/stages/clerk.yaml", None, workspace.base_head())[0]
-    assert commit.trailers["Approved-by"] == ["Ben <ben@example.org>"]
+    commit = workspace.repository.commits(STAGES, None, workspace.base_head())[0]
+    assert "Asked for by ben@example.org." in commit.message
     (approval,) = workspace.releases.approvals(commit.trailers["Evidence"][0])
     assert (approval.who, approval.identified_by) == ("ben@example.org", "gitlab")
     assert len(here.notes(iid, NOTE)) == 1
@@ -82,27 +84,31 @@ def test_an_approval_of_an_older_head_does_not_count(world: Callable[..., World]
     here = world()
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.push("main", {"README.md": "more"}, by="mia")
-    here.propose(here.bot().workspace, SUBJECT)
+    with here.as_user("penstock") as bot:  # the same move again, as another commit
+        head = bot.project.branches.get("penstock/clerk/canary").commit["id"]
+    workspace = here.bot().workspace
+    workspace.fetch()
+    known = workspace.repository.commit(head)
+    content = {STAGES: workspace.repository.read(head, STAGES)}
+    again = workspace.repository.write_commit(known.parents[0], content, f"{known.message}\n", workspace.bot)
+    assert again != head
+    workspace.repository.push_aside(again, "penstock/clerk/canary")
     assert here.settle(iid).outcome == "waiting"
-    assert here.bot().workspace.releases.approvals(_evidence(here)) == []
+    assert workspace.releases.approvals(_evidence(here)) == []
 
 
 def test_taking_an_approval_back_is_a_no_until_the_next_yes(world: Callable[..., World]) -> None:
     here = world()
     hold_off = here.bot()
     iid = a_proposal(here)
-    hold(here.acting("mia"), "clerk", "wait")  # so that nothing is merged meanwhile
-    here.propose(hold_off.workspace, SUBJECT)
+    here.gitlab.fail("PUT", r"/merge$", 405, times=9)  # so that nothing is merged meanwhile
     here.approve_request(iid, "ben")
     here.settle(iid)
     with here.as_user("ben") as ben:
         ben.merge_request(iid).unapprove()
     assert "ben@example.org rejected it: took back the approval" in here.settle(iid).sentence
     here.approve_request(iid, "ben")
-    sentence = here.settle(iid).sentence
-    assert "rejected" not in sentence
-    assert "held by mia@example.org" in sentence
+    assert "405" in here.settle(iid).sentence
     kinds = [one.kind for one in hold_off.workspace.releases.approvals(_evidence(here))]
     assert kinds == ["approve", "reject", "approve"]
     assert here.settle(iid).outcome == "waiting"
@@ -113,18 +119,16 @@ def test_a_head_that_moves_before_the_merge_is_not_merged(world: Callable[..., W
     here = world()
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.settle(iid)
     good = here.gitlab.head("penstock/clerk/canary")
 
     def push() -> None:
         here.gitlab.commit("penstock/clerk/canary", {"registry_repo/teams.yaml": "evil"}, by="ada")
 
     here.gitlab.before("PUT", r"/merge$", push)
-    assert here.settle(iid).outcome in {"waiting", "proposed again"}
+    assert here.settle(iid).outcome == "waiting"
     assert here.gitlab.merge_request(iid).state == "opened"
     assert here.gitlab.head("penstock/clerk/canary") != good
-    refused = here.settle(iid)
-    assert refused.outcome == "refused"
+    assert here.settle(iid).outcome == "refused"
     assert here.gitlab.merge_request(iid).state == "opened"
 
 
@@ -132,7 +136,6 @@ def test_a_commit_that_hides_below_the_promotion_is_not_merged(world: Callable[.
     here = world()
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.settle(iid)
     author = here.author
     author.git("fetch", "--quiet", "origin")
     author.git("checkout", "--quiet", "-b", "evil", "origin/main")
@@ -142,6 +145,7 @@ def test_a_commit_that_hides_below_the_promotion_is_not_merged(world: Callable[.
     author.git("push", "--quiet", "--force", here.gitlab.git_url("ada"), "HEAD:penstock/clerk/canary")
     again = here.settle(iid)
     assert again.outcome in {"proposed again", "waiting"}
+    assert "brings other commits" in again.sentence
     assert here.gitlab.merge_request(iid).state == "opened"
     assert "eve" not in here.author.git("--git-dir", str(here.author.remote), "show", "main:registry_repo/teams.yaml")
 
@@ -151,19 +155,16 @@ def test_a_merge_that_gitlab_refuses_is_tried_again_later(status: int, world: Ca
     here = world()
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.settle(iid)
     here.gitlab.fail("PUT", r"/merge$", status)
-    assert here.settle(iid).outcome in {"waiting", "proposed again"}
+    assert here.settle(iid).outcome == "waiting"
     assert here.routes().canary is None
-    outcomes = [here.settle(iid).outcome]
-    assert outcomes == ["merged"]
+    assert here.settle(iid).outcome == "merged"
 
 
 def test_main_that_moved_meanwhile_is_merged_into(world: Callable[..., World]) -> None:
     here = world()
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.settle(iid)
     here.push("main", {"README.md": "more"}, by="mia")
     assert here.settle(iid).outcome == "merged"
     assert here.routes().canary is not None
@@ -173,7 +174,6 @@ def test_a_lost_answer_to_the_merge_changes_nothing(world: Callable[..., World])
     here = world()
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.settle(iid)
     here.gitlab.drop("PUT", r"/merge$", done=True)
     with pytest.raises(Exception, match="no answer"):
         here.settle(iid)
@@ -186,7 +186,6 @@ def test_a_project_that_squashes_merges_no_promotion(world: Callable[..., World]
     here.gitlab.settings.squash_option = "always"
     iid = a_proposal(here)
     here.approve_request(iid, "ben")
-    here.settle(iid)
     refused = here.settle(iid)
     assert refused.outcome == "refused"
     assert "squashes" in refused.sentence
@@ -196,8 +195,7 @@ def test_what_stands_there_already_closes_its_promotion(world: Callable[..., Wor
     here = world()
     iid = a_proposal(here)
     here.approve("clerk", "1.0.0", "canary", "ben")
-    from penstock.release.driver import promote
-
+    here.by_requests("push")
     promote(here.acting("ben"), SUBJECT)
     assert here.settle(iid).outcome == "closed"
     assert here.gitlab.merge_request(iid).state == "closed"
@@ -244,3 +242,38 @@ def _evidence(here: World) -> str:
     workspace.fetch()
     head = here.gitlab.head("penstock/clerk/canary")
     return str(workspace.repository.commit(head).trailers["Evidence"][0])
+
+
+def test_a_rollback_s_commit_is_merged_without_asking_anybody(world: Callable[..., World]) -> None:
+    here = world()
+    here.reconcile()
+    here.approve("clerk", "1.0.0", "canary", "ben")
+    promote(here.acting("ben"), SUBJECT)
+    here.by_requests()
+    done = roll_back(here.acting("ben"), "clerk", "bad", stage="canary")
+    assert done.table.overlay["clerk"]
+    (made,) = [one for one in here.gitlab.state.merge_requests.values() if one.state == "opened"]
+    assert made.source_branch == "penstock/clerk/rollback"
+    assert here.settle(made.iid).outcome == "merged"
+    workspace = here.bot().workspace
+    table = workspace.releases.newest_table()
+    assert table is not None
+    assert table.overlay == {}
+
+
+def test_other_evidence_has_it_proposed_anew_by_whoever_asked(world: Callable[..., World]) -> None:
+    here = world()
+    iid = a_proposal(here)
+    here.approve_request(iid, "ben")
+    here.gitlab.set_access("ada", 40)
+    text = here.author.git("show", "main:pipelines/release.yaml")
+    here.push("main", {"pipelines/release.yaml": text.replace("gates: [{gate: schema}]", "gates: []") + "\n"})
+    before = here.gitlab.head("penstock/clerk/canary")
+    renewed = here.settle(iid)
+    assert renewed.outcome == "proposed again", renewed
+    head = here.gitlab.head("penstock/clerk/canary")
+    assert head != before
+    workspace = here.bot().workspace
+    workspace.fetch()
+    assert "Asked for by ben@example.org." in workspace.repository.commit(head).message
+    assert here.settle(iid).outcome == "waiting"

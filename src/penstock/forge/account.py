@@ -20,7 +20,7 @@ def person_of(bot: Bot, user: Json, *, least: int = DEVELOPER) -> Person:
     member = bot.connection.member(int(user["id"]))
     if bot.connection.access_level(member) < least:
         raise Refused(f"@{name} is no member of the project with at least the role Developer", now="ask a member")
-    mail = _declared(_teams(bot), name) or str((member or {}).get("public_email") or "")
+    mail = _declared(bot.workspace.teams(), name) or str((member or {}).get("public_email") or "")
     if not mail:
         raise Refused(
             f"nothing says whose account @{name} is",
@@ -33,11 +33,3 @@ def person_of(bot: Bot, user: Json, *, least: int = DEVELOPER) -> Person:
 def _declared(teams: Teams | None, name: str) -> str:
     accounts = teams.accounts if teams is not None else {}
     return next((mail for account, mail in accounts.items() if account.lower() == name.lower()), "")
-
-
-def _teams(bot: Bot) -> Teams | None:
-    from penstock.registry.load import load_registry
-    from penstock.registry.source import GitSource
-
-    source = GitSource(bot.workspace.repository, bot.workspace.base_head())
-    return load_registry(source, only={TEAMS}).teams

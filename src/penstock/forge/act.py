@@ -14,15 +14,16 @@ from penstock.forge.connection import Json
 from penstock.forge.review import Reviewed, is_promotion
 from penstock.forge.subject import agent_of, version_of
 from penstock.release import stops
+from penstock.release.claim import SKEW
 from penstock.release.clock import moment_of
 from penstock.release.driver import plan_promotion, promote, request_promotion
-from penstock.release.judge import SKEW
 from penstock.release.lifecycle import place_of
 from penstock.release.plan import Plan
+from penstock.release.plan_view import plan_markdown
 from penstock.release.rollback import roll_back
 from penstock.release.urgent import Urgent
 from penstock.release.workspace import Workspace
-from penstock.reporting.markdown import code, escape
+from penstock.reporting.markdown import escape
 
 Recheck = Callable[[], Reviewed]
 STAGES: Mapping[str, Stage] = {"dev": "dev", "canary": "canary", "prod": "prod"}
@@ -65,7 +66,7 @@ def _plan(asked: Asked, workspace: Workspace) -> str:
         reviewed = asked.recheck()
         parts.append(f"Checked again: {escape(reviewed.outcome)}: {escape(reviewed.sentence, 1_000)}")
     if not parts or command.stage or command.agent:
-        parts.append(plan_note(_planned(asked, workspace)))
+        parts.append(plan_markdown(_planned(asked, workspace)))
     return "\n\n".join(parts)
 
 
@@ -89,6 +90,8 @@ def _promote(asked: Asked, workspace: Workspace) -> str:
             answer = request_promotion(workspace, subject, wait_s=0)
             return f"{escape(name)} to {stage}: {answer.outcome}: {escape(answer.reason)}."
         applied = promote(workspace, subject)
+    if applied.proposal is not None:
+        return f"{escape(name)} to {stage}: proposed as !{applied.proposal.number}, which waits to be merged."
     table = applied.published.table
     generation = table.generation if table is not None else 0
     return f"{escape(name)} to {stage}: committed as {applied.commit}, routing table {generation} is in force."
@@ -138,19 +141,6 @@ def _made_already(workspace: Workspace, asked: Asked) -> int | None:
         earlier = table.source.previous_generation
         table = workspace.releases.table(earlier) if earlier is not None else None
     return None
-
-
-def plan_note(planned: Plan) -> str:
-    """A plan as Markdown: what would change, the evidence, and every condition in the way."""
-    of = planned.situation
-    lines = [f"**{escape(of.agent)}@{escape(of.version)} to {of.stage}**", ""]
-    if of.view is not None:
-        lines += [f"Evidence `{of.view.digest}`: {of.view.verdict}: {escape(of.view.sentence, 1_000)}", ""]
-    lines += [f"- in the way: {escape(one.sentence, 1_000)}" for one in planned.unmet] or ["Nothing stands in the way."]
-    lines += [f"- approved by {escape(one.name)} {escape(one.who)} at {escape(one.at)}" for one in planned.approvals]
-    if planned.text_diff:
-        lines += ["", code(planned.text_diff, 20_000)]
-    return "\n".join(lines)
 
 
 def refusal_note(error: PenstockError) -> str:

@@ -67,7 +67,7 @@ def proposal_text(commit: str, move: Move, text: str) -> dict[str, Any]:
     return {
         "title": f"Promote {move.agent}@{move.version} to {move.stage}",
         "description": "\n\n".join(parts)[:LONGEST],
-        "labels": LABEL,
+        "labels": [LABEL],
         "squash": False,
         "remove_source_branch": True,
     }

@@ -49,7 +49,7 @@ def _questions(settings: Settings, connection: Connection) -> Iterator[tuple[str
     yield "token", lambda: f"is @{connection.me['username']}'s"
     yield "project", lambda: str(connection.project.attributes.get("web_url", settings.gitlab_project))
     yield "role", lambda: _role(settings, connection)
-    yield "squash", lambda: _squash(connection)
+    yield "merges", lambda: _merges(settings, connection)
     yield "base branch", lambda: _branch(settings, connection)
 
 
@@ -62,10 +62,16 @@ def _role(settings: Settings, connection: Connection) -> str:
     return name
 
 
-def _squash(connection: Connection) -> str:
-    if connection.project.attributes.get("squash_option") == "always":
-        raise Refused("the project always squashes: a promotion's commit would be lost", now="allow merges without it")
-    return "promotions are merged as they are"
+def _merges(settings: Settings, connection: Connection) -> str:
+    """A proposal's commit must come to the base branch as it is: what people approved is that very commit."""
+    project = connection.project.attributes
+    if settings.promotion == "push":
+        return "moves are pushed"
+    if project.get("squash_option") == "always":
+        raise Refused("the project always squashes, which loses a move's trailers", now="allow merges without it")
+    if project.get("merge_method", "merge") != "merge":
+        raise Refused("the project merges by rebase or fast-forward alone", now="set its merge method to merge commits")
+    return "moves are merged as they are"
 
 
 def _branch(settings: Settings, connection: Connection) -> str:

@@ -1,15 +1,16 @@
-"""Open promotions brought on: approvals recorded, merged once nothing stands in the way, ended when they are closed.
+"""Open proposals brought on: approvals recorded, merged once nothing stands in the way, ended when they are closed.
 
-A merge is guarded three times: the commit must be a promotion that resolves and nothing else, the plan must be ready
-at the base branch's present head, and GitLab merges that commit or none.
+A merge is guarded three times: the commit must be one move that resolves and nothing else, the plan of a promotion must
+be ready at the base branch's present head, and GitLab merges that commit or none.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from penstock.errors import Conflict, NotFound, PenstockError, Refused
-from penstock.forge.approving import Subject, record_approvals
+from penstock.forge.approving import record_approvals
 from penstock.forge.bot import Bot
 from penstock.forge.marker import harmless, mark
 from penstock.forge.note import put_note
@@ -19,112 +20,122 @@ from penstock.forge.subject import proposed
 from penstock.registry.commit import Commit
 from penstock.registry.git_command import git
 from penstock.release.driver import plan_promotion, promote
-from penstock.release.judge import Judge
 from penstock.release.lifecycle import place_of
 from penstock.release.lock import Lock
 from penstock.release.move import Move
+from penstock.release.person import DRIVER, Person
 from penstock.release.plan import Plan
-from penstock.release.publish import history_of
+from penstock.release.proposed import why_not_merge
 from penstock.release.reconcile import reconcile
 from penstock.release.stages_file import stages_path
 from penstock.release.workspace import Workspace
 from penstock.reporting.markdown import escape
 
-Propose = Callable[[Workspace, Subject], object]
-"""Makes the promotion's commit anew, on the base branch's head, and moves its branch there."""
+Propose = Callable[[Workspace, Move], object]
+"""Makes the move's commit anew, on the base branch's head, and puts its branch there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of one promotion's merge request."""
+    """What became of one proposal's merge request."""
 
     iid: int
     outcome: Literal["merged", "waiting", "refused", "proposed again", "closed", "busy"]
     sentence: str
 
 
-def propose_again(workspace: Workspace, subject: Subject) -> object:
-    """The promotion asked for once more: under `merge-request` that renews the proposal. The driver alone does."""
-    if workspace.settings.driver != "ci":
+def propose_again(workspace: Workspace, move: Move) -> object:
+    """Asks once more for what whoever asked first was let ask for: where moves go by merge requests, that renews it.
+
+    Under driver = dagster the sensor does so, and an urgent change is proposed by `reconcile`.
+    """
+    if workspace.settings.driver != "ci" or move.action != "promote" or move.stage is None or move.override:
         return None
-    acting = workspace.acting_alone()
+    by = move.by or workspace.settings.bot_email
+    acting = workspace.acting_as(Person(by, by, DRIVER))
     try:
-        return promote(acting, subject)
+        return promote(acting, (move.agent, move.version, move.stage))
     finally:
         acting.close()
 
 
 def settle(bot: Bot, iid: int, propose: Propose = propose_again) -> Settled:
-    """Brings one open promotion as far as it may go now. Doing it again changes nothing more."""
+    """Brings one open proposal as far as it may go now. Doing it again changes nothing more."""
     bot.workspace.fetch()
     request = bot.connection.merge_request(iid)
-    subject = proposed(bot, request)
-    if subject is None:
-        return _tell(bot, request, "refused", ["its head is no promotion that Penstock wrote: close it"], [])
-    agent, version, stage = subject
+    if request.state != "opened":
+        return Settled(iid, "closed", f"it is {request.state}")
+    move = proposed(bot, request)
+    if move is None:
+        return _tell(bot, request, "refused", ["its head is no move that Penstock wrote: close it"], [])
+    move = replace(move, by=asked_by(bot.workspace.repository.commit(request.sha)))
     try:
-        with bot.locked(agent, stage, f"promotion !{iid} of {agent}@{version}") as lock:
-            return _settle(bot, request, subject, lock, propose)
+        with bot.locked(move.agent, move.stage or move.action, f"!{iid}: {move.sentence}") as lock:
+            return _settle(Proposed(bot, request, move, lock, propose))
     except Conflict as error:
         return Settled(iid, "busy", error.what)
 
 
-def _settle(bot: Bot, request: Any, subject: Subject, lock: Lock, propose: Propose) -> Settled:
-    move = Move.of(bot.workspace.repository.commit(request.sha), subject[0])
-    assert move is not None, "`proposed` found one"
-    void = record_approvals(bot, request, subject, move.evidence)
-    planned = plan_promotion(bot.workspace, subject)
-    if place_of(planned.situation.stages, subject[1]) == subject[2]:
-        return _close(bot, request, f"{subject[0]}@{subject[1]} stands in {subject[2]} already")
-    view = planned.situation.view
-    if view is not None and view.digest != move.evidence:
-        return _renew(bot, request, subject, propose, f"other evidence counts now: {view.digest}")
-    if not planned.ready:
-        return _tell(bot, request, "waiting", [one.sentence for one in planned.unmet], void, planned)
-    why = _why_not(bot.workspace, subject, request.sha)
-    if why:
-        return _renew(bot, request, subject, propose, why)
-    return _merge(bot, request, subject, lock, propose)
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A proposal that is looked at: its merge request as it was read, its move, and the lock on that."""
+
+    bot: Bot
+    request: Any
+    move: Move
+    lock: Lock
+    propose: Propose
 
 
-def _why_not(workspace: Workspace, subject: Subject, sha: str) -> str:
-    """Why the commit must not be merged as it is; empty if it is one promotion that resolves, on the base branch."""
-    repository, path = workspace.repository, stages_path(subject[0])
+def _settle(one: Proposed) -> Settled:
+    bot, move = one.bot, one.move
+    void: list[str] = []
+    planned = None
+    if move.action == "promote" and move.stage is not None:
+        subject = (move.agent, move.version, move.stage)
+        void = record_approvals(bot, one.request, subject, move.evidence)
+        planned = plan_promotion(bot.workspace, subject)
+        if place_of(planned.situation.stages, move.version) == move.stage:
+            return _close(bot, one.request, f"{move.agent}@{move.version} stands in {move.stage} already")
+        view = planned.situation.view
+        if view is not None and view.digest != move.evidence:
+            return _renew(one, f"other evidence counts now: {view.digest}")
+    outdated = _outdated(bot.workspace, move, one.request.sha)
+    if outdated:
+        return _renew(one, outdated)
+    why = why_not_merge(bot.workspace, move.agent, one.request.sha)
+    unmet = [condition.sentence for condition in planned.unmet] if planned is not None and not move.override else []
+    if why is not None or unmet:
+        return _tell(bot, one.request, "waiting", unmet or [str(why)], void, planned)
+    return _merge(one)
+
+
+def _outdated(workspace: Workspace, move: Move, sha: str) -> str:
+    """Why the commit can never be merged as it is; empty if it is this one move, on the base branch as it stands."""
+    repository, path = workspace.repository, stages_path(move.agent)
     commit, head = repository.commit(sha), workspace.base_head()
-    if not _is_alone(workspace, commit, path, head):
+    if len(commit.parents) != 1 or not repository.is_ancestor(commit.parents[0], head):
+        return "it brings other commits beside its own"
+    everywhere = git(repository.root, ["diff-tree", "-r", "--name-only", "-z", commit.parents[0], sha])
+    if everywhere.out.count("\0") != 1 or set(repository.changes(commit.parents[0], sha)) != {path}:
         return "it brings more than the one stages file"
     if repository.blob_id(commit.parents[0], path) != repository.blob_id(head, path):
         return f"the stages file moved on {workspace.settings.base_branch} meanwhile"
-    judge = Judge(workspace, workspace.releases.newest_table())
-    unresolved = history_of(workspace, judge, subject[0], sha).unresolved
-    return unresolved[0].why if unresolved else ""
+    return ""
 
 
-def _is_alone(workspace: Workspace, commit: Commit, path: str, head: str) -> bool:
-    """Whether merging the commit brings this one file and no commit beside it."""
-    repository = workspace.repository
-    if len(commit.parents) != 1 or not repository.is_ancestor(commit.parents[0], head):
-        return False
-    if set(repository.changes(commit.parents[0], commit.id)) != {path}:
-        return False
-    everywhere = git(repository.root, ["diff-tree", "-r", "--name-only", "-z", commit.parents[0], commit.id])
-    return everywhere.status == 0 and everywhere.out.count("\0") == 1
-
-
-def _merge(bot: Bot, request: Any, subject: Subject, lock: Lock, propose: Propose) -> Settled:
+def _merge(one: Proposed) -> Settled:
+    bot, request = one.bot, one.request
     fresh = bot.connection.merge_request(request.iid)
     if fresh.sha != request.sha:
         return Settled(request.iid, "waiting", f"its head moved to {fresh.sha} meanwhile")
     if _squashes(bot, fresh):
         return _tell(bot, fresh, "refused", ["the project squashes: a promotion's commit must stay as it is"], [])
     _show(bot, fresh, "success", "nothing stands in the way")
-    lock.require()
+    one.lock.require()
     try:
         fresh.merge(sha=request.sha, should_remove_source_branch=True)
     except (Conflict, Refused) as error:
-        parent = bot.workspace.repository.commit(request.sha).parents[0]
-        if isinstance(error, Conflict) and parent != bot.workspace.fetch():
-            return _renew(bot, fresh, subject, propose, error.what)
         return _tell(bot, fresh, "waiting", [error.what], [])
     done = reconcile(bot.workspace, actor=bot.settings.bot_email, moves=False)
     return Settled(request.iid, "merged", f"routing table {done.generation} is in force")
@@ -137,13 +148,22 @@ def _squashes(bot: Bot, request: Any) -> bool:
     return option == "always" or (bool(asked) and option != "never")
 
 
-def _renew(bot: Bot, request: Any, subject: Subject, propose: Propose, why: str) -> Settled:
-    """Has the promotion proposed anew; the next look judges the new head."""
+def _renew(one: Proposed, why: str) -> Settled:
+    """Has it proposed anew; the next look judges the new head."""
+    before = one.bot.connection.merge_request(one.request.iid).sha
     try:
-        propose(bot.workspace, subject)
+        one.propose(one.bot.workspace, one.move)
     except PenstockError as error:
-        return _tell(bot, request, "waiting", [why, error.what], [])
-    return Settled(request.iid, "proposed again", why)
+        return _tell(one.bot, one.request, "waiting", [why, error.what], [])
+    if one.bot.connection.merge_request(one.request.iid).sha == before:
+        return _tell(one.bot, one.request, "waiting", [why], [])
+    return Settled(one.request.iid, "proposed again", why)
+
+
+def asked_by(commit: Commit) -> str:
+    """Whoever asked for a move, as its commit's message says; empty if it does not."""
+    found = re.search(r"^Asked for by (\S+)\.$", commit.message, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _tell(

@@ -11,6 +11,7 @@ from penstock.errors import PenstockError, WrongUse
 from penstock.forge.bot import Bot
 from penstock.forge.command import Command
 from penstock.registry.document_faults import did_you_mean
+from penstock.release.move import Move
 from penstock.release.proposal import proposal_branch
 from penstock.release.stages_file import read_stages, stages_path
 
@@ -51,9 +52,9 @@ def version_of(bot: Bot, request: Any, agent: str, stage: Stage, command: Comman
 def changed_versions(bot: Bot, request: Any) -> list[tuple[str, str]]:
     """Agents and versions whose files the merge request adds or changes; of a promotion, the one that it moves."""
     attributes = request.attributes
-    proposal = proposed(bot, request)
-    if proposal is not None:
-        return [proposal[:2]]
+    move = proposed(bot, request)
+    if move is not None:
+        return [(move.agent, move.version)]
     refs = attributes.get("diff_refs") or {}
     base, head = refs.get("base_sha"), refs.get("head_sha") or attributes.get("sha")
     if not base or not head:
@@ -66,10 +67,8 @@ def changed_versions(bot: Bot, request: Any) -> list[tuple[str, str]]:
     return sorted({(match[1], match[2]) for match in found if match and semver.Version.is_valid(match[2])})
 
 
-def proposed(bot: Bot, request: Any) -> tuple[str, str, Stage] | None:
-    """Agent, version and stage of a promotion, as its head commit says them; None for any other merge request."""
-    from penstock.release.move import Move
-
+def proposed(bot: Bot, request: Any) -> Move | None:
+    """The move that a merge request of the bot's proposes, as its head commit says it; None for any other."""
     found = _PROPOSAL.fullmatch(str(request.attributes.get("source_branch")))
     sha = request.attributes.get("sha")
     if found is None or not sha or not bot.is_mine(request.attributes.get("author")):
@@ -78,9 +77,7 @@ def proposed(bot: Bot, request: Any) -> tuple[str, str, Stage] | None:
         move = Move.of(bot.workspace.repository.commit(sha), found[1])
     except PenstockError:
         return None
-    if move is None or move.stage is None or move.stage != found[2]:
-        return None
-    return move.agent, move.version, move.stage
+    return move if move is not None and found[2] == (move.stage or move.action) else None
 
 
 def _next(spec: StagesSpec, stage: Stage) -> str | None:
