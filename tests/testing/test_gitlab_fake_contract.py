@@ -1,14 +1,17 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.errors import Unavailable
-from penstock.testing.gitlab import GitlabFake, routes
+from penstock.testing.gitlab import GitlabFake
 from penstock.testing.gitlab.ask import Request
 from penstock.testing.gitlab.call import Call
 from penstock.testing.gitlab.contract import violations
-from penstock.testing.gitlab.webhook_shape import shape_faults
+from penstock.testing.gitlab.document import API, FIELDS, OUTSIDE, QUERIES, STATUSES, document, document_path
+from penstock.testing.gitlab.routes import entries
+from penstock.testing.gitlab.webhook_shape import sample_path, shape_faults
 
 
 def tour(fake: GitlabFake, connect: Any) -> None:
@@ -60,7 +63,7 @@ def merge_requests(fake: GitlabFake, ada: Any, dev: Any) -> None:
     made.diffs.list(get_all=True)
     made.pipelines.list(get_all=True)
     made.changes()
-    ada.manager.gitlab.http_list(f"/projects/{fake.project_id}/merge_requests/1/versions", get_all=True)
+    ada.manager.gitlab.http_list(f"/projects/{fake.project_id}/merge_requests/1/diffs", get_all=True)
     notes(made)
     made.approvals.get()
     made.approval_state.get()
@@ -140,13 +143,16 @@ def places(fake: GitlabFake, ada: Any) -> None:
 
 
 @pytest.mark.servers
-def test_all_that_is_asked_and_answered_stands_in_gitlabs_document(fake: GitlabFake, client: Any) -> None:
-    try:
-        tour(fake, client)
-    finally:
-        print("\n".join(f"{c.line} {c.status} {c.body if c.status > 399 else 0}" for c in fake.calls[-3:]))
-    print("\n".join(violations(fake.calls)))
+def test_every_route_is_asked_for_and_answers_what_stands_in_gitlabs_document(fake: GitlabFake, client: Any) -> None:
+    tour(fake, client)
     assert violations(fake.calls) == []
+    answered = {(call.request.method, call.request.path) for call in fake.calls if call.status < 300}
+    unasked = [
+        (entry.method, entry.path)
+        for entry in entries()
+        if not any(method == entry.method and entry.pattern.fullmatch(path) for method, path in answered)
+    ]
+    assert unasked == []
 
 
 @pytest.mark.servers
@@ -158,3 +164,82 @@ def test_webhooks_have_the_shape_of_gitlabs_samples(fake: GitlabFake, client: An
     sent = fake.deliver()
     assert {one.kind for one in sent} == {"push", "merge_request", "note", "pipeline", "deployment"}
     assert [(one.kind, fault) for one in sent for fault in shape_faults(one.kind, one.payload)] == []
+    spoilt = sent[0].payload | {"ref": 1, "novel": "x", "project": {"id": "15", "name": "x", "more": 1}}
+    assert shape_faults("push", spoilt) == [
+        "ref: number, the sample has text",
+        "project.id: text, the sample has number",
+        "project.more: the sample has no such field",
+        "novel: the sample has no such field",
+    ]
+
+
+MERGE_REQUESTS = "/projects/shop%2Fagents/merge_requests"
+
+
+def call(method: str, path: str, status: int = 200, body: Any = None, **more: Any) -> Call:
+    data = json.dumps(more["data"]).encode() if "data" in more else b""
+    return Call(
+        Request(method, path, more.get("query", {}), {"private-token": "x"}, data),
+        status,
+        {},
+        body,
+        more.get("fault", ""),
+    )
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (call("GET", "/projects/15/nonsense"), "path: no such path or method"),
+        (call("DELETE", MERGE_REQUESTS), "path: no such path or method"),
+        (call("GET", MERGE_REQUESTS, body=[], query={"colour": ["red"]}), "query: colour is no parameter"),
+        (call("GET", MERGE_REQUESTS, body=[], query={"state": ["half"]}), "query: state: 'half' is not one of"),
+        (call("GET", f"{MERGE_REQUESTS}/None", body={}), "path: Path parameter error: merge_request_iid"),
+        (call("PUT", f"{MERGE_REQUESTS}/1/merge", body={}, data={"shaa": "1"}), "body: (all): Additional properties"),
+        (call("POST", MERGE_REQUESTS, 201, {}, data={"title": "x"}), "body: (all): 'source_branch' is a required"),
+        (call("GET", f"{MERGE_REQUESTS}/1", body={"iid": "1"}), "response: iid: '1' is not of type 'integer'"),
+        (call("GET", f"{MERGE_REQUESTS}/1", body={"colour": 1}), "response: (all): Additional properties"),
+        (
+            call("GET", MERGE_REQUESTS, body=[{"author": None, "closed_by": {"id": 1, "colour": 1}}]),
+            "response: [].closed_by: Additional properties",
+        ),
+        (
+            call("GET", f"{MERGE_REQUESTS}/1/approvals", body={"approved_by": [{"user": 1}]}),
+            "response: approved_by.[].user: 1 is not of type 'object'",
+        ),
+        (Call(Request("GET", MERGE_REQUESTS), 401, {}, {"message": "no"}), "token: "),
+        (call("GET", f"{MERGE_REQUESTS}/1", 409, {"message": "no"}), "status: 409 is not among the answers"),
+        (call("GET", f"{MERGE_REQUESTS}/1", 404, {"detail": "no"}), "response: 404 has neither message nor error"),
+    ],
+)
+def test_what_gitlab_does_not_know_is_found(made: Call, found: str) -> None:
+    assert [line for line in violations([made]) if line.split(": ", 1)[1].startswith(found)]
+
+
+@pytest.mark.servers
+def test_a_fault_excuses_the_answer_and_not_the_question() -> None:
+    asked = {"query": {"colour": ["red"]}, "fault": "answer"}
+    (line,) = violations([call("GET", MERGE_REQUESTS, 500, {"detail": "no"}, **asked)])
+    assert line.endswith("query: colour is no parameter")
+
+
+@pytest.mark.servers
+def test_what_is_mended_in_the_document_needs_it() -> None:
+    given = document()
+    for field in FIELDS:
+        assert given["components"]["schemas"][field.entity]["properties"][field.name] != field.schema
+    for query in QUERIES:
+        names = [one["name"] for one in given["paths"][query.path][query.method]["parameters"]]
+        assert query.name not in names
+    for status in STATUSES:
+        assert str(status.status) not in given["paths"][status.path][status.method]["responses"]
+    assert not [path for path in given["paths"] for pattern in OUTSIDE if pattern.fullmatch(path.removeprefix(API))]
+
+
+def test_a_missing_document_is_an_error_and_not_silence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PENSTOCK_TEST_DATA", str(tmp_path))
+    with pytest.raises(Unavailable, match="set PENSTOCK_TEST_DATA"):
+        document_path()
+    with pytest.raises(Unavailable, match="set PENSTOCK_TEST_DATA"):
+        sample_path("push")

@@ -16,9 +16,9 @@ from penstock.testing.gitlab import (  # noqa: F401  each registers its routes
     status_routes,
 )
 from penstock.testing.gitlab.access import require_access, token_of
-from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, Request
+from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, Request, refuse
 from penstock.testing.gitlab.call import Call
-from penstock.testing.gitlab.fault import Fault, FaultList
+from penstock.testing.gitlab.fault import Fault, FaultList, error_answer
 from penstock.testing.gitlab.push import take_in
 from penstock.testing.gitlab.routes import find
 from penstock.testing.gitlab.state import GitlabState
@@ -30,6 +30,7 @@ class Api:
     def __init__(self, state: GitlabState, lock: threading.RLock, settled: Callable[[], None]) -> None:
         self.calls: list[Call] = []
         self.faults = FaultList()
+        self.crashes: list[Exception] = []
         self.closing = threading.Event()
         self._state = state
         self._lock = lock
@@ -72,14 +73,21 @@ class Api:
                 return self._work(Ask(self._state, request, {}, token, {}, wrong.shift if wrong else 0)), username
             except Refusal as refusal:
                 return refusal.answer, username
+            except Exception as crash:  # the fake's own fault: told to the client now, to the test at the end
+                self.crashes.append(crash)
+                return error_answer(500), username
 
     def _work(self, ask: Ask) -> Answer:
         entry, parts, known = find(ask.request.method, ask.request.path)
         if entry is None:
-            raise Refusal(405 if known else 404, {"error": "405 Not Allowed" if known else "404 Not Found"})
+            what = f"{ask.request.method} of {ask.request.path}" if known else ask.request.path
+            raise refuse(501, f"the fake does not know {what}")  # GitLab may well know it: a 404 would mislead
         ask.parts = parts
         require_access(ask, entry)
         ask.parameters = _parameters(ask.request)
+        unheeded = sorted(set(ask.parameters) - entry.takes)
+        if unheeded:  # GitLab may heed them: to leave them out of account would mislead
+            raise refuse(501, f"the fake does not know {', '.join(unheeded)} of {ask.request.path}")
         return entry.work(ask)
 
 

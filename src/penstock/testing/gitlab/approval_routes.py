@@ -8,20 +8,20 @@ from penstock.testing.gitlab.state import DEVELOPER, READ, GitlabState, MergeReq
 from penstock.testing.gitlab.thread import system_note
 from penstock.testing.gitlab.webhook import announce_merge_request
 
-_ONE = "/projects/:id/merge_requests/:iid"
+_ONE = "/projects/:id/merge_requests/:merge_request_iid"
 
 
 @route("GET", f"{_ONE}/approvals", level=READ)
 def get_approvals(ask: Ask) -> Answer:
     """Who approved; with no rule it counts as approved once anyone did."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("merge_request_iid"))
     return body_of(_approvals(ask.state, made, ask.token.user if ask.token else None))
 
 
-@route("POST", f"{_ONE}/approve", level=READ)
+@route("POST", f"{_ONE}/approve", level=READ, takes="sha")
 def approve(ask: Ask) -> Answer:
     """Approves the head: 401 for who may not or did already, 409 where `sha` is not the head."""
-    state, made = ask.state, ask.state.merge_request(ask.part("iid"))
+    state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
     require_head(ask, made)
     if not _may_approve(state, made, ask.user):
         raise unauthorized()
@@ -35,11 +35,12 @@ def approve(ask: Ask) -> Answer:
 @route("POST", f"{_ONE}/unapprove", level=READ)
 def unapprove(ask: Ask) -> Answer:
     """Takes the own approval back; 404 where there is none."""
-    state, made = ask.state, ask.state.merge_request(ask.part("iid"))
+    state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
     kept = [(user, at) for user, at in made.approvals if user is not ask.user]
     if len(kept) == len(made.approvals):
         raise not_found()
     made.approvals = kept
+    made.updated_at = state.now()
     system_note(state, made, ask.user, "unapproved this merge request")
     announce_merge_request(state, made, ask.user, "unapproved")
     return body_of(_approvals(state, made, ask.user), 201)
@@ -48,7 +49,7 @@ def unapprove(ask: Ask) -> Answer:
 @route("GET", f"{_ONE}/approval_state", level=READ)
 def get_approval_state(ask: Ask) -> Answer:
     """The rules: none on the free tier."""
-    ask.state.merge_request(ask.part("iid"))
+    ask.state.merge_request(ask.part("merge_request_iid"))
     return body_of({"approval_rules_overwritten": False, "rules": []})
 
 

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.testing.gitlab.state import GitlabState, Token, User
 
 Json = dict[str, Any]
-_YES = {"true", "True", "1", True}
+_YES = {"true", "True", "1"}
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,17 @@ class Ask:
         except (TypeError, ValueError):
             raise Refusal(400, {"error": f"{name} is invalid"}) from None
 
+    def fraction(self, name: str) -> float:
+        """A parameter as a number with a fraction; raises `Refusal` (400) for text."""
+        try:
+            return float(self.parameters[name])
+        except (TypeError, ValueError):
+            raise Refusal(400, {"error": f"{name} is invalid"}) from None
+
     def flag(self, name: str, default: bool = False) -> bool:
         """A parameter as yes or no."""
         value = self.parameters.get(name)
-        return default if value is None else value in _YES
+        return default if value is None else str(value) in _YES
 
     def words(self, name: str) -> list[str]:
         """A list of words, given as JSON list or divided by commas."""
@@ -140,11 +147,12 @@ class Ask:
         return [str(word).strip() for word in given if str(word).strip()]
 
     def time(self, name: str) -> datetime | None:
-        """A parameter as an instant; raises `Refusal` (400) for what is none."""
+        """A parameter as an instant, UTC where it names no zone; raises `Refusal` (400) for what is none."""
         value = self.parameters.get(name)
         if value is None:
             return None
         try:
-            return datetime.fromisoformat(str(value))
+            found = datetime.fromisoformat(str(value))
         except ValueError:
             raise Refusal(400, {"error": f"{name} is invalid"}) from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)

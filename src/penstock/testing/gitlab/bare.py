@@ -58,7 +58,7 @@ class BareRepository:
     def resolve(self, rev: str) -> str | None:
         """The commit that a branch, tag or (short) id names; None for nothing."""
         for name in (f"refs/heads/{rev}", f"refs/tags/{rev}"):
-            if pygit2.reference_is_valid_name(name) and name in self._git.references:
+            if is_branch_name(rev) and name in self._git.references:
                 return str(self._git.references[name].peel(pygit2.Commit).id)
         if len(rev) < 7 or not all(letter in "0123456789abcdef" for letter in rev):
             return None
@@ -85,6 +85,10 @@ class BareRepository:
             self._git.references.delete(reference)
         else:
             self._git.references.create(reference, commit, force=True)
+
+    def keep(self, iid: int, commit: str) -> None:
+        """Points GitLab's own reference of a merge request's head to a commit, which a branch may lose later."""
+        self._git.references.create(f"refs/merge-requests/{iid}/head", commit, force=True)
 
     def merge_base(self, a: str, b: str) -> str | None:
         """The best common ancestor."""
@@ -182,6 +186,11 @@ class BareRepository:
     ) -> str:
         author, committer = (pygit2.Signature(name, mail, int(at.timestamp()), 0) for name, mail in identities)
         return str(self._git.create_commit(None, author, committer, message, tree, parents))
+
+
+def is_branch_name(name: str) -> bool:
+    """Whether Git takes that name for a branch."""
+    return "\0" not in name and bool(pygit2.reference_is_valid_name(f"refs/heads/{name}"))
 
 
 def is_none(commit: str) -> bool:

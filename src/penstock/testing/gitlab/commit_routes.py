@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 from penstock.testing.gitlab.access import may_merge, may_push, protection_of
 from penstock.testing.gitlab.ask import Answer, Ask, Json, forbidden, not_found, refuse
-from penstock.testing.gitlab.bare import CommitFacts
-from penstock.testing.gitlab.entities import commit, diff
+from penstock.testing.gitlab.bare import CommitFacts, is_branch_name
+from penstock.testing.gitlab.entities import commit, diff, pipeline
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic
 from penstock.testing.gitlab.paging import keyset_page, page
 from penstock.testing.gitlab.push import take_in
@@ -16,12 +16,18 @@ _COMMITS = "/projects/:id/repository/commits"
 _BRANCHES = "/projects/:id/repository/branches"
 
 
-@route("GET", _COMMITS, level=READ)
+@route("GET", _COMMITS, level=READ, takes="ref_name path since until")
 def list_commits(ask: Ask) -> Answer:
     """The commits of a branch or a range `a..b`, newest first; `path` keeps those that touch it."""
     state, name = ask.state, ask.text("ref_name") or ask.state.settings.default_branch
     since, _, until = name.rpartition("..")
     facts = state.repository.commits(_known(state, until), since=_known(state, since) if since else None)
+    after, before = ask.time("since"), ask.time("until")
+    facts = [
+        one
+        for one in facts
+        if (after is None or one.committed_at >= after) and (before is None or one.committed_at <= before)
+    ]
     path = ask.text("path")
     if path:
         facts = [one for one in facts if _touches(state, one, path)]
@@ -35,7 +41,12 @@ def get_commit(ask: Ask) -> Answer:
     facts = state.repository.commit(_known(state, ask.parts["sha"]))
     newest = next((one for one in reversed(state.pipelines) if one.sha == facts.id), None)
     return body_of(
-        commit(state, facts) | {"status": newest.status if newest else None, "project_id": state.settings.id}
+        commit(state, facts)
+        | {
+            "status": newest.status if newest else None,
+            "project_id": state.settings.id,
+            "last_pipeline": pipeline(state, newest) if newest else None,
+        }
     )
 
 
@@ -58,19 +69,21 @@ def list_commit_merge_requests(ask: Ask) -> Answer:
     return page(ask, found, lambda one: merge_request_basic(state, one))
 
 
-@route("GET", _BRANCHES, level=READ)
+@route("GET", _BRANCHES, level=READ, takes="search pagination page_token")
 def list_branches(ask: Ask) -> Answer:
     """The branches by name; by keyset too."""
     names = [name for name in sorted(ask.state.heads) if ask.text("search") in name]
     return keyset_page(ask, names, lambda name: _branch(ask, name), str)
 
 
-@route("POST", _BRANCHES, level=DEVELOPER)
+@route("POST", _BRANCHES, level=DEVELOPER, takes="branch ref")
 def create_branch(ask: Ask) -> Answer:
     """A new branch at a ref."""
     state, name = ask.state, str(ask.required("branch"))
     if name in state.heads:
         raise refuse(400, "Branch already exists")
+    if not is_branch_name(name):
+        raise refuse(400, "Branch name is invalid")
     start = state.repository.resolve(str(ask.required("ref")))
     if start is None:
         raise refuse(400, "Invalid reference name: " + ask.text("ref"))
@@ -100,7 +113,7 @@ def delete_branch(ask: Ask) -> Answer:
     return Answer(204)
 
 
-@route("GET", "/projects/:id/repository/compare", level=READ)
+@route("GET", "/projects/:id/repository/compare", level=READ, takes="from to straight")
 def compare(ask: Ask) -> Answer:
     """What `to` has that `from` has not; `straight` compares the two themselves, else `to` with the merge base."""
     state = ask.state
@@ -120,7 +133,7 @@ def compare(ask: Ask) -> Answer:
     )
 
 
-@route("GET", "/projects/:id/repository/merge_base", level=READ)
+@route("GET", "/projects/:id/repository/merge_base", level=READ, takes="refs")
 def merge_base(ask: Ask) -> Answer:
     """The common ancestor of two refs."""
     refs = [_known(ask.state, name) for name in ask.words("refs")]

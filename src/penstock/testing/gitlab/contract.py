@@ -63,11 +63,10 @@ class Contract:
     """The document, ready to judge calls."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        from openapi_core import Config, OpenAPI
+        from openapi_core import OpenAPI
 
         self._document = document
-        # The document itself is not judged: GitLab wrote it.
-        self._openapi = OpenAPI.from_dict(document, config=Config(spec_validator_cls=None))
+        self._openapi = OpenAPI.from_dict(document)
 
     def violations(self, call: Call) -> Iterator[str]:
         """What is wrong with one call; nothing is said of paths outside of the document."""
@@ -84,7 +83,7 @@ class Contract:
         asked = _asked(call.request)
         yield from _unknown_queries(call.request, operation)
         for error in self._openapi.iter_request_errors(asked):
-            yield from _told("body" if "Body" in type(error).__name__ else "query", error)
+            yield from _told(_part(error), error)
         if call.status and not call.fault:
             yield from self._answer_faults(call, asked, operation)
 
@@ -140,6 +139,13 @@ def _unknown_queries(request: Request, operation: dict[str, Any]) -> Iterator[tu
             yield "query", f"{name} is no parameter"
 
 
+def _part(error: Any) -> str:
+    """Which part of a request an error is about."""
+    name = f"{type(error).__name__} {error}"
+    words = (("Body", "body"), ("Security", "token"), ("Path parameter", "path"))
+    return next((part for word, part in words if word in name), "query")
+
+
 def _told(part: str, error: Any) -> Iterator[tuple[str, str]]:
     """The lines of one error: of each field where a schema was broken, else the error itself."""
     cause: Any = error
@@ -148,7 +154,7 @@ def _told(part: str, error: Any) -> Iterator[tuple[str, str]]:
         if broken:
             for one in broken:
                 place = ".".join("[]" if isinstance(step, int) else str(step) for step in one.absolute_path)
-                yield part, f"{place or '(all)'}: {one.message}"
+                yield part, f"{place or getattr(error, 'name', '(all)')}: {one.message}"
             return
         cause = cause.__cause__
     yield part, f"{error} {error.__cause__ or ''}".strip()

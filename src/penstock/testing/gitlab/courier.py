@@ -3,8 +3,11 @@
 import threading
 from dataclasses import replace
 
+from penstock.errors import LimitReached
 from penstock.testing.gitlab.delivery import send
 from penstock.testing.gitlab.outbox import Delivery, Outbox
+
+_MOST = 1_000
 
 
 class Courier:
@@ -42,7 +45,10 @@ class Courier:
         self._news.set()
 
     def deliver(self) -> list[Delivery]:
-        """Sends what waits and what comes to wait meanwhile; returns it."""
+        """Sends what waits and what comes to wait meanwhile; returns it.
+
+        Raises `LimitReached` when it does not end: a receiver that answers each event with another one.
+        """
         carried: list[Delivery] = []
         with self._sending:
             while (delivery := self._next()) is not None:
@@ -53,6 +59,8 @@ class Courier:
                 with self._lock:
                     self._outbox.sent.append(delivery)
                 carried.append(delivery)
+                if len(carried) > _MOST:
+                    raise LimitReached(f"more than {_MOST} events, one after the other", where=delivery.hook.url)
         return carried
 
     def resend(self, delivery: Delivery) -> Delivery:

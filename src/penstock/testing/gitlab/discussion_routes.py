@@ -19,22 +19,22 @@ from penstock.testing.gitlab.thread import (
 )
 from penstock.testing.gitlab.webhook import announce_note
 
-_ALL = "/projects/:id/merge_requests/:iid/discussions"
-_ONE = f"{_ALL}/:thread"
-_NOTE = f"{_ONE}/notes/:note"
+_ALL = "/projects/:id/merge_requests/:noteable_id/discussions"
+_ONE = f"{_ALL}/:discussion_id"
+_NOTE = f"{_ONE}/notes/:note_id"
 
 
 @route("GET", _ALL, level=READ)
 def list_discussions(ask: Ask) -> Answer:
     """All threads, the oldest first; single comments and GitLab's own notes are among them."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
     return page(ask, made.discussions, lambda one: discussion(ask.state, made, one))
 
 
-@route("POST", _ALL, level=READ)
+@route("POST", _ALL, level=READ, takes="body position")
 def create_discussion(ask: Ask) -> Answer:
     """A thread that can be resolved; with `position` it stands at a line of the diff."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
     written = _resolvable(new_note(ask.state, ask.user, checked_body(ask)))
     written.position = position_of(ask)
     written.type = "DiffNote" if written.position else "DiscussionNote"
@@ -46,25 +46,25 @@ def create_discussion(ask: Ask) -> Answer:
 @route("GET", _ONE, level=READ)
 def get_discussion(ask: Ask) -> Answer:
     """One thread."""
-    made = ask.state.merge_request(ask.part("iid"))
-    return body_of(discussion(ask.state, made, find_thread(made, ask.parts["thread"])))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    return body_of(discussion(ask.state, made, find_thread(made, ask.parts["discussion_id"])))
 
 
-@route("PUT", _ONE, level=READ)
+@route("PUT", _ONE, level=READ, takes="resolved")
 def resolve_discussion(ask: Ask) -> Answer:
     """Resolves a thread or opens it again."""
-    made = ask.state.merge_request(ask.part("iid"))
-    thread = find_thread(made, ask.parts["thread"])
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    thread = find_thread(made, ask.parts["discussion_id"])
     ask.required("resolved")
     _resolve(ask, made, [one for one in thread.notes if one.resolvable])
     return body_of(discussion(ask.state, made, thread))
 
 
-@route("POST", f"{_ONE}/notes", level=READ)
+@route("POST", f"{_ONE}/notes", level=READ, takes="body")
 def reply(ask: Ask) -> Answer:
     """A further note of a thread; a reply makes a thread of a single comment."""
-    made = ask.state.merge_request(ask.part("iid"))
-    thread = find_thread(made, ask.parts["thread"])
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    thread = find_thread(made, ask.parts["discussion_id"])
     written = _resolvable(new_note(ask.state, ask.user, checked_body(ask)))
     written.type = thread.notes[0].type or "DiscussionNote"
     if thread.individual:
@@ -79,18 +79,18 @@ def reply(ask: Ask) -> Answer:
 @route("GET", _NOTE, level=READ)
 def get_discussion_note(ask: Ask) -> Answer:
     """One note of a thread."""
-    made = ask.state.merge_request(ask.part("iid"))
-    return body_of(note(ask.state, made, find_note(made, ask.part("note"))[1]))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    return body_of(note(ask.state, made, find_note(made, ask.part("note_id"))[1]))
 
 
-@route("PUT", _NOTE, level=READ)
+@route("PUT", _NOTE, level=READ, takes="body resolved")
 def update_discussion_note(ask: Ask) -> Answer:
     """Another text for a note, or its own resolving: exactly one of the two."""
     if ("body" in ask.parameters) == ("resolved" in ask.parameters):
         raise Refusal(400, {"error": "body, resolved are mutually exclusive"})
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
     if "resolved" in ask.parameters:
-        _, written = find_note(made, ask.part("note"))
+        _, written = find_note(made, ask.part("note_id"))
         _resolve(ask, made, [written] if written.resolvable else [])
         return body_of(note(ask.state, made, written))
     made, written = own_note(ask)
@@ -119,6 +119,7 @@ def _resolve(ask: Ask, made: MergeRequest, notes: list[Note]) -> None:
     for written in notes:
         written.resolved_by = ask.user if wanted else None
         written.resolved_at = ask.state.now() if wanted else None
+    made.updated_at = ask.state.now()
     if were_blocking and not blocking(made):
         system_note(ask.state, made, ask.user, "resolved all threads")
 

@@ -10,10 +10,17 @@ from penstock.testing.gitlab.webhook import announce_deployment
 _ENVIRONMENTS = "/projects/:id/environments"
 _DEPLOYMENTS = "/projects/:id/deployments"
 _TIERS = ("production", "staging", "testing", "development", "other")
+# How GitLab guesses a tier from a name, in this order.
+_GUESSES = {
+    "development": ("dev", "review", "trunk"),
+    "testing": ("test", "tst", "int", "acpt", "accept", "qa", "qc", "control", "quality"),
+    "staging": ("stg", "stag", "model", "modl", "pre", "demo", "non"),
+    "production": ("prod", "prd", "live"),
+}
 _STATUSES = ("running", "success", "failed", "canceled")
 
 
-@route("GET", _ENVIRONMENTS, level=REPORTER, job=True)
+@route("GET", _ENVIRONMENTS, level=REPORTER, job=True, takes="name search states")
 def list_environments(ask: Ask) -> Answer:
     """The environments, by name, state or a part of the name."""
     found = [
@@ -26,7 +33,7 @@ def list_environments(ask: Ask) -> Answer:
     return page(ask, found, lambda one: environment(one, last=None))
 
 
-@route("POST", _ENVIRONMENTS, level=DEVELOPER, job=True)
+@route("POST", _ENVIRONMENTS, level=DEVELOPER, job=True, takes="name external_url tier description")
 def create_environment(ask: Ask) -> Answer:
     """A new environment; 400 where the name is taken."""
     name = str(ask.required("name"))
@@ -37,7 +44,7 @@ def create_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None), 201)
 
 
-@route("GET", f"{_ENVIRONMENTS}/:environment", level=REPORTER, job=True)
+@route("GET", f"{_ENVIRONMENTS}/:environment_id", level=REPORTER, job=True)
 def get_environment(ask: Ask) -> Answer:
     """One environment with its last deployment."""
     made = _environment(ask)
@@ -47,7 +54,7 @@ def get_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=deployment(ask.state, last) if last else None))
 
 
-@route("PUT", f"{_ENVIRONMENTS}/:environment", level=DEVELOPER, job=True)
+@route("PUT", f"{_ENVIRONMENTS}/:environment_id", level=DEVELOPER, job=True, takes="external_url tier description")
 def update_environment(ask: Ask) -> Answer:
     """Another address, tier or description."""
     made = _environment(ask)
@@ -55,7 +62,7 @@ def update_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None))
 
 
-@route("POST", f"{_ENVIRONMENTS}/:environment/stop", level=DEVELOPER, job=True)
+@route("POST", f"{_ENVIRONMENTS}/:environment_id/stop", level=DEVELOPER, job=True, takes="force")
 def stop_environment(ask: Ask) -> Answer:
     """Stops it."""
     made = _environment(ask)
@@ -63,7 +70,7 @@ def stop_environment(ask: Ask) -> Answer:
     return body_of(environment(made, last=None), 201)
 
 
-@route("DELETE", f"{_ENVIRONMENTS}/:environment", level=MAINTAINER, job=True)
+@route("DELETE", f"{_ENVIRONMENTS}/:environment_id", level=MAINTAINER, job=True)
 def delete_environment(ask: Ask) -> Answer:
     """Removes a stopped one; 400 for one in use."""
     made = _environment(ask)
@@ -73,14 +80,19 @@ def delete_environment(ask: Ask) -> Answer:
     return Answer(204)
 
 
-@route("GET", _DEPLOYMENTS, level=REPORTER, job=True)
+@route(
+    "GET", _DEPLOYMENTS, level=REPORTER, job=True, takes="environment status order_by sort updated_after updated_before"
+)
 def list_deployments(ask: Ask) -> Answer:
     """The deployments, the oldest first unless `sort` says otherwise."""
+    after, before = ask.time("updated_after"), ask.time("updated_before")
     found = [
         one
         for one in ask.state.deployments
         if ask.text("environment", one.environment.name) == one.environment.name
         and ask.text("status", one.status) == one.status
+        and (after is None or one.updated_at >= after)
+        and (before is None or one.updated_at <= before)
     ]
     order = ask.choice("order_by", ("id", "iid", "created_at", "updated_at", "finished_at"), "id")
     if order == "updated_at":
@@ -88,7 +100,7 @@ def list_deployments(ask: Ask) -> Answer:
     return page(ask, found[:: -1 if ask.text("sort") == "desc" else 1], lambda one: deployment(ask.state, one))
 
 
-@route("POST", _DEPLOYMENTS, level=DEVELOPER, job=True)
+@route("POST", _DEPLOYMENTS, level=DEVELOPER, job=True, takes="environment sha ref tag status")
 def create_deployment(ask: Ask) -> Answer:
     """A deployment of a commit; its environment is made where there is none of that name."""
     state = ask.state
@@ -118,13 +130,13 @@ def create_deployment(ask: Ask) -> Answer:
     return body_of(deployment(state, made), 201)
 
 
-@route("GET", f"{_DEPLOYMENTS}/:deployment", level=REPORTER, job=True)
+@route("GET", f"{_DEPLOYMENTS}/:deployment_id", level=REPORTER, job=True)
 def get_deployment(ask: Ask) -> Answer:
     """One deployment."""
     return body_of(deployment(ask.state, _deployment(ask)))
 
 
-@route("PUT", f"{_DEPLOYMENTS}/:deployment", level=DEVELOPER, job=True)
+@route("PUT", f"{_DEPLOYMENTS}/:deployment_id", level=DEVELOPER, job=True, takes="status")
 def update_deployment(ask: Ask) -> Answer:
     """Another status; 400 for the one that it has."""
     made = _deployment(ask)
@@ -139,8 +151,7 @@ def update_deployment(ask: Ask) -> Answer:
 
 def _new_environment(state: GitlabState, name: str) -> Environment:
     now = state.now()
-    words = {"prod": "production", "canary": "production", "staging": "staging", "dev": "development"}
-    tier = next((tier for word, tier in words.items() if name.startswith(word)), "other")
+    tier = next((tier for tier, words in _GUESSES.items() if any(word in name.lower() for word in words)), "other")
     made = Environment(state.next_id(), name, now, now, tier=tier)
     state.environments.append(made)
     return made
@@ -155,13 +166,13 @@ def _change(ask: Ask, made: Environment) -> None:
 
 def _environment(ask: Ask) -> Environment:
     for made in ask.state.environments:
-        if made.id == ask.part("environment"):
+        if made.id == ask.part("environment_id"):
             return made
     raise not_found()
 
 
 def _deployment(ask: Ask) -> Deployment:
     for made in ask.state.deployments:
-        if made.id == ask.part("deployment"):
+        if made.id == ask.part("deployment_id"):
             return made
     raise not_found()

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from penstock.testing.gitlab.api import Api
-from penstock.testing.gitlab.ask import Answer, Request
+from penstock.testing.gitlab.ask import Answer, Refusal, Request
 from penstock.testing.gitlab.bare import BareRepository
 from penstock.testing.gitlab.call import Call
 from penstock.testing.gitlab.courier import Courier
@@ -40,8 +40,10 @@ class GitlabFake:
     """A GitLab with one project over the bare repository at `repository`; a context manager.
 
     `settings` may be changed at any time. `clock` gives the instants that GitLab writes down. Webhooks wait until
-    `deliver()` is called, or go out at once, by a thread, with `deliver_at_once`. Only the loopback interface is
-    listened on; nothing is left behind at the end but what is in the repository.
+    `deliver()` is called, or go out at once, by a thread, with `deliver_at_once`. While `away` is true every connection
+    is closed without an answer, as of a GitLab that is down. Only the loopback interface is listened on; nothing is
+    left behind at the end but what is in the repository. Leaving it raises an `ExceptionGroup` of what went wrong in
+    the fake itself, for which clients saw 500.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class GitlabFake:
         deliver_at_once: bool = False,
     ) -> None:
         self.settings = settings or ProjectSettings()
+        self.away = False
         self.lock = threading.RLock()
         self._bare = BareRepository(repository)
         self.state = GitlabState(self.settings, self._bare, clock)
@@ -74,6 +77,8 @@ class GitlabFake:
         self._courier.stop()
         self._git.remove()
         self._bare.close()
+        if self._api.crashes and kind is None:
+            raise ExceptionGroup("the fake itself failed", self._api.crashes)
 
     @property
     def url(self) -> str:
@@ -160,7 +165,7 @@ class GitlabFake:
     ) -> str:
         """Commits files (None removes one) to a branch, as by the web editor; returns the commit.
 
-        A branch that does not exist begins at `start`, or at the default branch.
+        A branch that does not exist begins at `start`, or at the default branch. Protection is not looked at.
         """
         with self.lock:
             take_in(self.state, self.state.administrator)
@@ -299,9 +304,15 @@ class GitlabFake:
         with self.lock:
             self._api.faults.waiting.append(fault)
 
-    # Answers
+    # Answers, by the API and by Git
 
-    def _work(self, request: Request, query: str) -> Answer | Raw | None:
+    def answer(self, request: Request) -> Answer | None:
+        """Answers a request of the API (its path without `/api/v4`) past the network; None for a dropped connection."""
+        return self._api.answer(request)
+
+    def _work(self, request: Request) -> Answer | Raw | None:
+        if self.away:
+            return None
         if request.path.startswith(f"{_API}/"):
             return self._api.answer(
                 Request(request.method, request.path.removeprefix(_API), request.query, request.headers, request.data)
@@ -334,7 +345,9 @@ class GitlabFake:
             return
         target = values.get("merge_request.target", self.settings.default_branch)
         for branch in moved:
-            if branch in self.state.heads and branch != target:
-                title = values.get("merge_request.title") or branch
-                made = open_merge_request(self.state, user, (branch, target), title=title)
-                announce_merge_request(self.state, made, user, "open")
+            title, about = values.get("merge_request.title") or branch, values.get("merge_request.description", "")
+            try:
+                made = open_merge_request(self.state, user, (branch, target), title=title, description=about)
+            except Refusal:
+                continue  # the push stands; GitLab tells of the merge request that it did not make in the push's output
+            announce_merge_request(self.state, made, user, "open")

@@ -8,7 +8,8 @@ from penstock.testing.gitlab.routes import body_of, route
 from penstock.testing.gitlab.state import MAINTAINER, GitlabState
 
 _ALL = "/projects/:id/hooks"
-_ONE = f"{_ALL}/:hook"
+_ONE = f"{_ALL}/:hook_id"
+_TAKES = " ".join(("url", "token", "signing_token", *SWITCHES.values()))
 
 
 @route("GET", _ALL, level=MAINTAINER)
@@ -17,7 +18,7 @@ def list_hooks(ask: Ask) -> Answer:
     return page(ask, ask.state.outbox.hooks, lambda one: _shown(ask.state, one))
 
 
-@route("POST", _ALL, level=MAINTAINER)
+@route("POST", _ALL, level=MAINTAINER, takes=_TAKES)
 def create_hook(ask: Ask) -> Answer:
     """A new webhook; pushes are on unless it says otherwise."""
     made = Hook(ask.state.next_id(), str(ask.required("url")), ask.state.now())
@@ -32,7 +33,7 @@ def get_hook(ask: Ask) -> Answer:
     return body_of(_shown(ask.state, _hook(ask)))
 
 
-@route("PUT", _ONE, level=MAINTAINER)
+@route("PUT", _ONE, level=MAINTAINER, takes=_TAKES)
 def update_hook(ask: Ask) -> Answer:
     """Another address, secret or choice of events."""
     made = _hook(ask)
@@ -60,7 +61,7 @@ def _change(ask: Ask, made: Hook) -> None:
 
 def _hook(ask: Ask) -> Hook:
     for made in ask.state.outbox.hooks:
-        if made.id == ask.part("hook"):
+        if made.id == ask.part("hook_id"):
             return made
     raise not_found()
 

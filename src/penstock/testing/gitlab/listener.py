@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,7 +16,7 @@ HOST = "127.0.0.1"
 _IDLE_S = 30
 _LARGEST = 64 * 1024 * 1024
 Raw = tuple[int, dict[str, str], bytes]
-Work = Callable[[Request, str], Answer | Raw | None]
+Work = Callable[[Request], Answer | Raw | None]
 
 
 class Listener(ThreadingMixIn, HTTPServer):
@@ -63,8 +64,6 @@ class Listener(ThreadingMixIn, HTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no matter; anything else is shown, and the client sees a closed connection."""
-        import sys
-
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -88,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             data=self._body(),
         )
-        answer = self.server.work(request, url.query)
+        answer = self.server.work(request)
         if answer is not None:
             self._send(*(answer if isinstance(answer, tuple) else _raw(answer)))
 

@@ -4,9 +4,9 @@ from penstock.testing.gitlab.access import may_merge
 from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, forbidden, refuse, unauthorized
 from penstock.testing.gitlab.entities import commit, diff, pipeline, version
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic, merge_request_page
-from penstock.testing.gitlab.merge_request_filter import chosen
-from penstock.testing.gitlab.mergeability import branch_reason, state_reason
-from penstock.testing.gitlab.merging import merge, rebase, squashes
+from penstock.testing.gitlab.merge_request_filter import FILTERS, chosen
+from penstock.testing.gitlab.mergeability import branch_reason, branches_exist, squashes, state_reason
+from penstock.testing.gitlab.merging import merge, rebase
 from penstock.testing.gitlab.paging import page
 from penstock.testing.gitlab.push import add_version
 from penstock.testing.gitlab.routes import body_of, route
@@ -15,16 +15,21 @@ from penstock.testing.gitlab.thread import system_note
 from penstock.testing.gitlab.webhook import announce_merge_request, field_changes, state_change
 
 _ALL = "/projects/:id/merge_requests"
-_ONE = f"{_ALL}/:iid"
+_ONE = f"{_ALL}/:merge_request_iid"
+_FIELDS = "title target_branch description labels squash remove_source_branch assignee_id assignee_ids reviewer_ids"
+_MERGE_TAKES = (
+    "sha squash merge_commit_message squash_commit_message should_remove_source_branch "
+    "merge_when_pipeline_succeeds auto_merge"
+)
 
 
-@route("GET", _ALL, level=READ)
+@route("GET", _ALL, level=READ, takes=FILTERS)
 def list_merge_requests(ask: Ask) -> Answer:
     """The merge requests that the filters let through."""
     return page(ask, chosen(ask), lambda made: merge_request_basic(ask.state, made))
 
 
-@route("POST", _ALL, level=DEVELOPER)
+@route("POST", _ALL, level=DEVELOPER, takes=f"source_branch {_FIELDS}")
 def create_merge_request(ask: Ask) -> Answer:
     """Opens one; 409 where the branch has an open one already."""
     title, source, target = (str(ask.required(name)) for name in ("title", "source_branch", "target_branch"))
@@ -38,17 +43,21 @@ def create_merge_request(ask: Ask) -> Answer:
     return body_of(merge_request_page(ask.state, made, ask.user), 201)
 
 
-@route("GET", _ONE, level=READ)
+@route("GET", _ONE, level=READ, takes="include_diverged_commits_count")
 def get_merge_request(ask: Ask) -> Answer:
     """One merge request."""
-    made = ask.state.merge_request(ask.part("iid"))
-    return body_of(merge_request_page(ask.state, made, ask.token.user if ask.token else None))
+    state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
+    shown = merge_request_page(state, made, ask.token.user if ask.token else None)
+    if ask.flag("include_diverged_commits_count") and branches_exist(state, made):
+        target = state.heads[made.target_branch]
+        shown["diverged_commits_count"] = len(state.repository.commits(target, since=made.head))
+    return body_of(shown)
 
 
-@route("PUT", _ONE, level=READ)
+@route("PUT", _ONE, level=READ, takes=f"state_event add_labels remove_labels {_FIELDS}")
 def update_merge_request(ask: Ask) -> Answer:
     """Changes one: its author and developers may; closing and reopening go by `state_event`."""
-    state, made = ask.state, ask.state.merge_request(ask.part("iid"))
+    state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
     if ask.user is not made.author and state.level_of(ask.user) < DEVELOPER:
         raise forbidden()
     if not ask.parameters:
@@ -76,17 +85,19 @@ def update_merge_request(ask: Ask) -> Answer:
 @route("DELETE", _ONE, level=MAINTAINER)
 def delete_merge_request(ask: Ask) -> Answer:
     """Removes one for good."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("merge_request_iid"))
     del ask.state.merge_requests[made.iid]
     return Answer(204)
 
 
-@route("PUT", f"{_ONE}/merge", level=READ)
+@route("PUT", f"{_ONE}/merge", level=READ, takes=_MERGE_TAKES)
 def merge_merge_request(ask: Ask) -> Answer:
     """Merges: 401 who may not, 405 what is not in a state to be, 422 what conflicts, 409 a head that moved."""
-    state, made = ask.state, ask.state.merge_request(ask.part("iid"))
+    state, made = ask.state, ask.state.merge_request(ask.part("merge_request_iid"))
     if not may_merge(state, ask.user, made.target_branch):
         raise unauthorized()
+    if ask.flag("merge_when_pipeline_succeeds") or ask.flag("auto_merge"):
+        raise refuse(501, "the fake merges now or not at all")
     if state_reason(state, made) or made.reads_to_check > 0:
         raise refuse(405, "405 Method Not Allowed")
     if branch_reason(state, made):
@@ -107,7 +118,7 @@ def merge_merge_request(ask: Ask) -> Answer:
 @route("PUT", f"{_ONE}/rebase", level=DEVELOPER)
 def rebase_merge_request(ask: Ask) -> Answer:
     """Rebases the source branch at once, where GitLab does it a moment later."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("merge_request_iid"))
     rebase(ask.state, made, ask.user)
     return body_of({"rebase_in_progress": True}, 202)
 
@@ -115,7 +126,7 @@ def rebase_merge_request(ask: Ask) -> Answer:
 @route("GET", f"{_ONE}/commits", level=READ)
 def list_commits(ask: Ask) -> Answer:
     """The commits that a merge would bring, newest first."""
-    newest = ask.state.merge_request(ask.part("iid")).versions[-1]
+    newest = ask.state.merge_request(ask.part("merge_request_iid")).versions[-1]
     facts = ask.state.repository.commits(newest.head, since=newest.base)
     return page(ask, facts, lambda one: commit(ask.state, one))
 
@@ -123,14 +134,14 @@ def list_commits(ask: Ask) -> Answer:
 @route("GET", f"{_ONE}/diffs", level=READ)
 def list_diffs(ask: Ask) -> Answer:
     """The files that it changes."""
-    newest = ask.state.merge_request(ask.part("iid")).versions[-1]
+    newest = ask.state.merge_request(ask.part("merge_request_iid")).versions[-1]
     return page(ask, ask.state.repository.diff(newest.base, newest.head), diff)
 
 
 @route("GET", f"{_ONE}/changes", level=READ)
 def get_changes(ask: Ask) -> Answer:
     """The merge request with the files that it changes."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("merge_request_iid"))
     newest = made.versions[-1]
     changes = [diff(change) for change in ask.state.repository.diff(newest.base, newest.head)]
     shown = merge_request_page(ask.state, made, ask.token.user if ask.token else None)
@@ -140,14 +151,14 @@ def get_changes(ask: Ask) -> Answer:
 @route("GET", f"{_ONE}/versions", level=READ)
 def list_versions(ask: Ask) -> Answer:
     """The heads that it had, newest first."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("merge_request_iid"))
     return page(ask, made.versions[::-1], lambda one: version(made, one))
 
 
 @route("GET", f"{_ONE}/pipelines", level=READ)
 def list_pipelines(ask: Ask) -> Answer:
     """The pipelines of its heads, newest first."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("merge_request_iid"))
     heads = {one.head for one in made.versions}
     found = [one for one in reversed(ask.state.pipelines) if one.sha in heads]
     return page(ask, found, lambda one: pipeline(ask.state, one))

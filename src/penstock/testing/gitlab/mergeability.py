@@ -61,6 +61,14 @@ def head_pipeline(state: GitlabState, merge_request: MergeRequest) -> Pipeline |
     return next((made for made in reversed(state.pipelines) if made.sha == merge_request.head), None)
 
 
+def squashes(state: GitlabState, merge_request: MergeRequest, asked: bool | None) -> bool:
+    """Whether a merge squashes: the project's setting, else what was asked, else what the merge request says."""
+    fixed = {"always": True, "never": False}.get(state.settings.squash_option)
+    if fixed is not None:
+        return fixed
+    return merge_request.squash if asked is None else asked
+
+
 def _is_ahead(state: GitlabState, merge_request: MergeRequest) -> bool:
     return state.repository.is_ancestor(state.heads[merge_request.target_branch], merge_request.head)
 

@@ -38,14 +38,6 @@ def merge(
     announce_merge_request(state, merge_request, user, "merge", changes=state_change("opened", "merged"))
 
 
-def squashes(state: GitlabState, merge_request: MergeRequest, asked: bool | None) -> bool:
-    """Whether a merge squashes: the project's setting, else what was asked, else what the merge request says."""
-    fixed = {"always": True, "never": False}.get(state.settings.squash_option)
-    if fixed is not None:
-        return fixed
-    return merge_request.squash if asked is None else asked
-
-
 def rebase(state: GitlabState, merge_request: MergeRequest, user: User) -> None:
     """Puts the source branch onto the target; raises `Refusal` (422) where that needs a person."""
     target = state.heads[merge_request.target_branch]

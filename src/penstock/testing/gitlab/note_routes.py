@@ -10,15 +10,15 @@ from penstock.testing.gitlab.state import MAINTAINER, READ, Award, MergeRequest,
 from penstock.testing.gitlab.thread import checked_body, find_note, new_note, remove_note, start_thread
 from penstock.testing.gitlab.webhook import announce_note
 
-_NOTES = "/projects/:id/merge_requests/:iid/notes"
-_AWARDS = f"{_NOTES}/:note/award_emoji"
+_NOTES = "/projects/:id/merge_requests/:noteable_id/notes"
+_AWARDS = f"{_NOTES}/:note_id/award_emoji"
 _EMOJI = re.compile(r"[a-z0-9_+-]{1,64}")
 
 
-@route("GET", _NOTES, level=READ)
+@route("GET", _NOTES, level=READ, takes="order_by sort activity_filter")
 def list_notes(ask: Ask) -> Answer:
     """All notes, the newest first by default, those that GitLab itself wrote included."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
     order, sort = ask.choice("order_by", ("created_at", "updated_at"), "created_at"), ask.text("sort", "desc")
     shown = ask.choice("activity_filter", ("all_notes", "only_comments", "only_activity"), "all_notes")
     wanted = [one for one in made.notes if shown == "all_notes" or one.system == (shown == "only_activity")]
@@ -28,10 +28,10 @@ def list_notes(ask: Ask) -> Answer:
     return page(ask, wanted, lambda one: note(ask.state, made, one))
 
 
-@route("POST", _NOTES, level=READ)
+@route("POST", _NOTES, level=READ, takes="body internal confidential")
 def create_note(ask: Ask) -> Answer:
     """A comment of its own, in no thread."""
-    made = ask.state.merge_request(ask.part("iid"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
     written = new_note(ask.state, ask.user, checked_body(ask))
     written.internal = ask.flag("internal") or ask.flag("confidential")
     start_thread(ask.state, made, written, individual=True)
@@ -39,14 +39,14 @@ def create_note(ask: Ask) -> Answer:
     return body_of(note(ask.state, made, written), 201)
 
 
-@route("GET", f"{_NOTES}/:note", level=READ)
+@route("GET", f"{_NOTES}/:note_id", level=READ)
 def get_note(ask: Ask) -> Answer:
     """One note."""
-    made = ask.state.merge_request(ask.part("iid"))
-    return body_of(note(ask.state, made, find_note(made, ask.part("note"))[1]))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    return body_of(note(ask.state, made, find_note(made, ask.part("note_id"))[1]))
 
 
-@route("PUT", f"{_NOTES}/:note", level=READ)
+@route("PUT", f"{_NOTES}/:note_id", level=READ, takes="body")
 def update_note(ask: Ask) -> Answer:
     """Another text for a note."""
     made, written = own_note(ask)
@@ -55,7 +55,7 @@ def update_note(ask: Ask) -> Answer:
     return body_of(note(ask.state, made, written))
 
 
-@route("DELETE", f"{_NOTES}/:note", level=READ)
+@route("DELETE", f"{_NOTES}/:note_id", level=READ)
 def delete_note(ask: Ask) -> Answer:
     """Takes a note away."""
     made, written = own_note(ask)
@@ -66,16 +66,16 @@ def delete_note(ask: Ask) -> Answer:
 @route("GET", _AWARDS, level=READ)
 def list_awards(ask: Ask) -> Answer:
     """The emoji under a note."""
-    made = ask.state.merge_request(ask.part("iid"))
-    _, written = find_note(made, ask.part("note"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    _, written = find_note(made, ask.part("note_id"))
     return page(ask, written.awards, lambda one: award(ask.state, one, written))
 
 
-@route("POST", _AWARDS, level=READ)
+@route("POST", _AWARDS, level=READ, takes="name")
 def create_award(ask: Ask) -> Answer:
     """An emoji; 404, as GitLab words it, where the user gave that one already or nobody knows it."""
-    made = ask.state.merge_request(ask.part("iid"))
-    _, written = find_note(made, ask.part("note"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    _, written = find_note(made, ask.part("note_id"))
     name = str(ask.required("name"))
     if any(one.name == name and one.user is ask.user for one in written.awards):
         raise not_found("Award Emoji Name has already been taken")
@@ -86,13 +86,13 @@ def create_award(ask: Ask) -> Answer:
     return body_of(award(ask.state, given, written), 201)
 
 
-@route("DELETE", f"{_AWARDS}/:award", level=READ)
+@route("DELETE", f"{_AWARDS}/:award_id", level=READ)
 def delete_award(ask: Ask) -> Answer:
     """Takes the own emoji back."""
-    made = ask.state.merge_request(ask.part("iid"))
-    _, written = find_note(made, ask.part("note"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    _, written = find_note(made, ask.part("note_id"))
     for one in written.awards:
-        if one.id == ask.part("award"):
+        if one.id == ask.part("award_id"):
             if one.user is not ask.user:
                 raise forbidden()
             written.awards.remove(one)
@@ -102,8 +102,8 @@ def delete_award(ask: Ask) -> Answer:
 
 def own_note(ask: Ask) -> tuple[MergeRequest, Note]:
     """A note that its author or a maintainer may change; raises `Refusal` (403) for others."""
-    made = ask.state.merge_request(ask.part("iid"))
-    _, written = find_note(made, ask.part("note"))
+    made = ask.state.merge_request(ask.part("noteable_id"))
+    _, written = find_note(made, ask.part("note_id"))
     if written.system or (ask.user is not written.author and ask.state.level_of(ask.user) < MAINTAINER):
         raise forbidden()
     return made, written

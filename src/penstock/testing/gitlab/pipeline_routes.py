@@ -9,7 +9,7 @@ from penstock.testing.gitlab.state import READ, Pipeline
 _ALL = "/projects/:id/pipelines"
 
 
-@route("GET", _ALL, level=READ)
+@route("GET", _ALL, level=READ, takes="ref sha status source order_by sort")
 def list_pipelines(ask: Ask) -> Answer:
     """The pipelines, newest first."""
     found = [
@@ -20,31 +20,31 @@ def list_pipelines(ask: Ask) -> Answer:
     return page(ask, found[:: -1 if ask.text("sort") == "asc" else 1], lambda one: pipeline(ask.state, one))
 
 
-@route("GET", f"{_ALL}/:pipeline", level=READ)
+@route("GET", f"{_ALL}/:pipeline_id", level=READ)
 def get_pipeline(ask: Ask) -> Answer:
     """One pipeline."""
     return body_of(pipeline_page(ask.state, _pipeline(ask)))
 
 
-@route("GET", f"{_ALL}/:pipeline/jobs", level=READ)
+@route("GET", f"{_ALL}/:pipeline_id/jobs", level=READ)
 def list_jobs(ask: Ask) -> Answer:
     """The jobs of a pipeline."""
     made = _pipeline(ask)
     return page(ask, made.jobs, lambda one: job(ask.state, one, made))
 
 
-@route("GET", "/projects/:id/jobs/:job", level=READ)
+@route("GET", "/projects/:id/jobs/:job_id", level=READ)
 def get_job(ask: Ask) -> Answer:
     """One job."""
     for made in ask.state.pipelines:
         for one in made.jobs:
-            if one.id == ask.part("job"):
+            if one.id == ask.part("job_id"):
                 return body_of(job(ask.state, one, made))
     raise not_found()
 
 
 def _pipeline(ask: Ask) -> Pipeline:
     for made in ask.state.pipelines:
-        if made.id == ask.part("pipeline"):
+        if made.id == ask.part("pipeline_id"):
             return made
     raise not_found()

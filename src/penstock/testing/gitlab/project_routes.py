@@ -22,7 +22,7 @@ def get_own_user(ask: Ask) -> Answer:
     return body_of(user_profile(ask.state, ask.user, own=True))
 
 
-@route("GET", "/users")
+@route("GET", "/users", takes="username")
 def list_users(ask: Ask) -> Answer:
     """The users, by name where one is asked for."""
     ask.user  # noqa: B018  nobody gets 401
@@ -30,11 +30,11 @@ def list_users(ask: Ask) -> Answer:
     return page(ask, found, lambda one: user_basic(ask.state, one))
 
 
-@route("GET", "/users/:user")
+@route("GET", "/users/:user_id")
 def get_user(ask: Ask) -> Answer:
     """A user as others see it: its public address only."""
     ask.user  # noqa: B018  nobody gets 401
-    found = ask.state.users.get(ask.part("user"))
+    found = ask.state.users.get(ask.part("user_id"))
     if found is None:
         raise not_found("User")
     return body_of(user_profile(ask.state, found, own=False))
@@ -89,12 +89,12 @@ def list_members(ask: Ask) -> Answer:
     return page(ask, found, lambda one: _member(ask.state, one))
 
 
-@route("GET", "/projects/:id/members/all/:user")
+@route("GET", "/projects/:id/members/all/:user_id")
 def get_member(ask: Ask) -> Answer:
     """One member with the access level; 404 for who is none."""
-    if ask.part("user") not in ask.state.members:
+    if ask.part("user_id") not in ask.state.members:
         raise not_found()
-    return body_of(_member(ask.state, ask.state.users[ask.part("user")]))
+    return body_of(_member(ask.state, ask.state.users[ask.part("user_id")]))
 
 
 @route("GET", "/projects/:id/protected_branches", level=DEVELOPER)

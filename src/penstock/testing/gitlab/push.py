@@ -2,29 +2,31 @@
 
 from penstock.testing.gitlab.state import GitlabState, MergeRequest, User, Version
 from penstock.testing.gitlab.thread import system_note
-from penstock.testing.gitlab.webhook import announce_merge_request, announce_push
+from penstock.testing.gitlab.webhook import announce_merge_request, announce_push, state_change
 
 _NONE = "0" * 40
 _MOST_BRANCHES = 3
 
 
-def take_in(state: GitlabState, user: User, *, silent: bool = False) -> list[str]:
+def take_in(state: GitlabState, user: User) -> list[str]:
     """Takes in what moved in the repository since the last time; returns the names of branches.
 
-    A push of more than three branches at once tells no webhook. `silent` tells none either.
+    A push of more than three branches at once tells no webhook.
     """
     before, now = state.heads, state.repository.heads()
     moved = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     state.heads = now
     for name in moved:
-        if not silent and len(moved) <= _MOST_BRANCHES:
+        if len(moved) <= _MOST_BRANCHES:
             announce_push(state, user, name, (before.get(name, _NONE), now.get(name, _NONE)))
-    for name in moved:
-        for merge_request in state.merge_requests.values():
-            if merge_request.state == "opened" and merge_request.source_branch == name and name in now:
-                _follow(state, merge_request, user)
-            if merge_request.state == "opened" and name in {merge_request.target_branch, merge_request.source_branch}:
-                merge_request.reads_to_check = state.settings.checking_reads
+    for merge_request in [made for made in state.merge_requests.values() if made.state == "opened"]:
+        source, target = merge_request.source_branch, merge_request.target_branch
+        if source in moved and source in now:
+            _follow(state, merge_request, user)
+        if target in moved and target in before and target in now:
+            _settle(state, merge_request, user, (before[target], now[target]))
+        if {source, target} & set(moved):
+            merge_request.reads_to_check = state.settings.checking_reads
     return moved
 
 
@@ -34,6 +36,19 @@ def add_version(state: GitlabState, merge_request: MergeRequest) -> None:
     base = state.repository.merge_base(target, head) or target
     merge_request.versions.append(Version(state.next_id(), head, base, target, state.now()))
     merge_request.reads_to_check = state.settings.checking_reads
+    state.repository.keep(merge_request.iid, head)
+
+
+def _settle(state: GitlabState, merge_request: MergeRequest, user: User, moved: tuple[str, str]) -> None:
+    """A merge request whose head was pushed to the target branch counts as merged."""
+    old, new = moved
+    head, repository = merge_request.head, state.repository
+    if repository.is_ancestor(head, old) or not repository.is_ancestor(head, new):
+        return
+    merge_request.state, merge_request.merge_user = "merged", user
+    merge_request.merged_at = merge_request.updated_at = state.now()
+    system_note(state, merge_request, user, "merged manually")
+    announce_merge_request(state, merge_request, user, "merge", changes=state_change("opened", "merged"))
 
 
 def _follow(state: GitlabState, merge_request: MergeRequest, user: User) -> None:

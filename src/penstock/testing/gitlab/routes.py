@@ -13,25 +13,30 @@ Route = Callable[[Ask], Answer]
 
 @dataclass(frozen=True)
 class Entry:
-    """A route: `level` is the least access to the project (0: none is asked for), `job` whether a job's token may."""
+    """A route: `level` is the least access to the project (0: none is asked for), `job` whether a job's token may.
+
+    `takes` names the parameters that it heeds; pages are heeded by every list.
+    """
 
     method: str
+    path: str
     pattern: re.Pattern[str]
     work: Route
     level: int
     job: bool
+    takes: frozenset[str]
 
 
 _ENTRIES: list[Entry] = []
+_PAGES = frozenset({"page", "per_page"})
 
 
-def route(method: str, path: str, *, level: int = 0, job: bool = False) -> Callable[[Route], Route]:
-    """Registers a function for `path`, whose `:name` parts match one encoded segment each (`*name`: several)."""
-    words = re.sub(r":([a-z_]+)", r"(?P<\1>[^/]+)", path)
-    pattern = re.compile(re.sub(r"\*([a-z_]+)", r"(?P<\1>.+)", words))
+def route(method: str, path: str, *, level: int = 0, job: bool = False, takes: str = "") -> Callable[[Route], Route]:
+    """Registers a function for `path`, whose `:name` parts match one encoded segment each; `takes` is names."""
+    pattern = re.compile(re.sub(r":([a-z_]+)", r"(?P<\1>[^/]+)", path))
 
     def register(work: Route) -> Route:
-        _ENTRIES.append(Entry(method, pattern, work, level, job))
+        _ENTRIES.append(Entry(method, path, pattern, work, level, job, frozenset(takes.split()) | _PAGES))
         return work
 
     return register
@@ -50,9 +55,9 @@ def find(method: str, path: str) -> tuple[Entry | None, dict[str, str], bool]:
     return None, {}, known
 
 
-def listed() -> list[tuple[str, str]]:
-    """Every method with its pattern, for a reader who asks what the fake knows."""
-    return [(entry.method, entry.pattern.pattern) for entry in _ENTRIES]
+def entries() -> tuple[Entry, ...]:
+    """Every route, for whoever asks what the fake knows."""
+    return tuple(_ENTRIES)
 
 
 def body_of(value: Any, status: int = 200) -> Answer:

@@ -1,6 +1,7 @@
 """Routes of commit statuses: one row a name and ref while it runs, a new row after it has ended."""
 
-from penstock.testing.gitlab.ask import Answer, Ask, refuse
+from penstock.testing.gitlab.access import may_merge, may_push, protection_of
+from penstock.testing.gitlab.ask import Answer, Ask, forbidden, refuse
 from penstock.testing.gitlab.entities import commit_status
 from penstock.testing.gitlab.paging import page
 from penstock.testing.gitlab.routes import body_of, route
@@ -12,12 +13,15 @@ _ACTIVE = ("pending", "running")
 _EVENTS = {"pending": "enqueue", "running": "run"}
 
 
-@route("GET", "/projects/:id/repository/commits/:sha/statuses", level=READ)
+@route(
+    "GET",
+    "/projects/:id/repository/commits/:sha/statuses",
+    level=READ,
+    takes="all ref name stage pipeline_id order_by sort",
+)
 def list_statuses(ask: Ask) -> Answer:
     """The statuses of a commit, of every ref that it was posted for; the newest of a name only, unless `all`."""
-    sha = ask.state.repository.resolve(ask.parts["sha"])
-    if sha is None:
-        raise refuse(404, "404 Commit Not Found")
+    sha = _commit(ask)
     found = [one for one in ask.state.statuses if one.sha == sha and (ask.flag("all") or not one.retried)]
     for name, value in (("ref", "ref"), ("name", "name"), ("stage", "stage")):
         asked = ask.text(name)
@@ -28,18 +32,25 @@ def list_statuses(ask: Ask) -> Answer:
     return page(ask, found, lambda one: commit_status(ask.state, one))
 
 
-@route("POST", "/projects/:id/statuses/:sha", level=DEVELOPER)
+@route(
+    "POST",
+    "/projects/:id/statuses/:sha",
+    level=DEVELOPER,
+    takes="state name context ref target_url description coverage pipeline_id",
+)
 def post_status(ask: Ask) -> Answer:
     """Posts a status; 400 where a running one is to run again, 404 for a commit that no branch has."""
     state, name = ask.state, ask.text("name") or ask.text("context") or "default"
     ask.required("state")
     wanted = ask.choice("state", _STATES)
-    sha = state.repository.resolve(ask.parts["sha"])
-    if sha is None:
-        raise refuse(404, "404 Commit Not Found")
+    sha = _commit(ask)
     ref = ask.text("ref") or _known_ref(state, sha)
     if ref is None:
         raise refuse(404, "404 References for commit Not Found")
+    if protection_of(state, ref) is not None and not (
+        may_push(state, ask.user, ref) or may_merge(state, ask.user, ref)
+    ):
+        raise forbidden()  # pipelines of a protected branch are for those who may change it
     pipeline = _pipeline(ask, sha, ref)
     status = _current(state, (pipeline.id, ref, name), ask.user)
     if status is None:
@@ -52,7 +63,7 @@ def post_status(ask: Ask) -> Answer:
     status.target_url = ask.text("target_url") or status.target_url
     status.description = ask.text("description") or status.description
     if "coverage" in ask.parameters:
-        status.coverage = float(ask.text("coverage"))
+        status.coverage = ask.fraction("coverage")
     settle_pipeline(state, pipeline)
     return body_of(commit_status(state, status), 201)
 
@@ -60,11 +71,19 @@ def post_status(ask: Ask) -> Answer:
 def settle_pipeline(state: GitlabState, pipeline: Pipeline) -> None:
     """Gives a pipeline the status that its statuses add up to; a change is told to the webhooks."""
     words = [one.status for one in state.statuses if one.pipeline_id == pipeline.id and not one.retried]
+    words += [job.status for job in pipeline.jobs] or ([pipeline.status] if pipeline.source != "external" else [])
     order = ("running", "pending", "failed", "canceled", "skipped", "success")
     now = next((word for word in order if word in words), pipeline.status)
     if now != pipeline.status:
         pipeline.status, pipeline.updated_at = now, state.now()
         announce_pipeline(state, pipeline)
+
+
+def _commit(ask: Ask) -> str:
+    sha = ask.state.repository.resolve(ask.parts["sha"])
+    if sha is None:
+        raise refuse(404, "404 Commit Not Found")
+    return sha
 
 
 def _pipeline(ask: Ask, sha: str, ref: str) -> Pipeline:

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from penstock.testing.gitlab.ask import Ask, Json, not_found, refuse
+from penstock.testing.gitlab.ask import Ask, Json, Refusal, not_found, refuse
 from penstock.testing.gitlab.state import Discussion, GitlabState, MergeRequest, Note, User
 
 NOTE_LIMIT = 1_000_000
@@ -73,6 +73,8 @@ def position_of(ask: Ask) -> Json | None:
     position = ask.parameters.get("position")
     if position is None:
         return None
+    if not isinstance(position, dict):
+        raise Refusal(400, {"error": "position is invalid"})
     missing = [name for name in ("base_sha", "start_sha", "head_sha", "position_type") if not position.get(name)]
     if missing:
         raise refuse(400, f'400 Bad request - Note {{:position=>["is incomplete"]}} ({", ".join(missing)})')

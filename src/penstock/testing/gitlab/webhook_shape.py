@@ -33,13 +33,18 @@ def shape_faults(kind: str, payload: Json) -> list[str]:
     return list(dict.fromkeys(_compare(kind, payload, _sample(kind), "")))
 
 
-@cache
-def _sample(kind: str) -> Json:
+def sample_path(kind: str) -> Path:
+    """Where the sample of a kind of event lies; raises `Unavailable` when it does not."""
     folder = os.environ.get("PENSTOCK_TEST_DATA", "")
     path = Path(folder) / "gitlab-webhooks" / f"{_SAMPLES[kind]}.json"
     if not folder or not path.is_file():
         raise Unavailable("a sample of GitLab's webhooks is missing", where=str(path), now="set PENSTOCK_TEST_DATA")
-    found: Json = json.loads(path.read_text("utf-8"))
+    return path
+
+
+@cache
+def _sample(kind: str) -> Json:
+    found: Json = json.loads(sample_path(kind).read_text("utf-8"))
     return found
 
 
