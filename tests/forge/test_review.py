@@ -136,8 +136,11 @@ def test_another_s_status_of_the_commit_is_none_of_ours(world: Callable[..., Wor
     head = here.gitlab.head("topic")
     with here.as_user("ada") as ada:
         ada.project.commits.get(head, lazy=True).statuses.create({"state": "success", "name": "lint", "ref": "topic"})
-        ada.project.commits.get(head, lazy=True).statuses.create({"state": "failed", "name": "penstock", "ref": "main"})
-    assert review(here.bot(), iid, check=says(PASSED)).outcome == "passed"
+        for ref in ("other", "topic"):
+            status = {"state": "success", "name": "penstock", "ref": ref}
+            ada.project.commits.get(head, lazy=True).statuses.create(status)
+    assert review(here.bot(), iid, check=says(failed(FAULT))).outcome == "failed"
+    assert review(here.bot(), iid, check=says(PASSED)).outcome == "known"
 
 
 def test_the_newest_head_wins_and_every_head_gets_its_end(world: Callable[..., World]) -> None:

@@ -5,15 +5,12 @@ from typing import Any
 
 import pytest
 
-from penstock.contracts.policy import Stage
+from penstock.contracts.routing_table import AgentRoutes, Entry, OverlayEntry, RoutingTable, TableSource
 from penstock.forge.bot import Bot
 from penstock.forge.check import Verdict
 from penstock.forge.deployment import put_deployments
 from penstock.forge.sync import Steps, sync
-from penstock.release.driver import promote
-from penstock.release.rollback import roll_back
-from penstock.release.stops import change_status
-from penstock.testing.eval_project import AGENT, PROMPT
+from penstock.release.clock import now, stamp
 
 World = Any  # of conftest.py
 Deployed = tuple[str, str, str]
@@ -96,58 +93,68 @@ def orphan(here: World, head: str) -> None:
         statuses.create({"state": "pending", "name": "penstock", "ref": "topic"})
 
 
-@pytest.mark.parametrize("crash", [False, True])
-def test_each_change_of_standing_is_one_deployment(crash: bool, world: Callable[..., World]) -> None:
-    here = world()
-    here.reconcile()
-    bot = here.bot()
-    assert [one.environment for one in put_deployments(bot)] == ["dev"]
-    here.approve("clerk", "1.0.0", "canary", "ben")
-    promote(here.acting("ben"), ("clerk", "1.0.0", "canary"))
-    here.approve("clerk", "1.0.0", "prod", "mia")
-    promote(here.acting("mia"), ("clerk", "1.0.0", "prod"))
-    if crash:  # the deployment is made, its mark is not
-        here.gitlab.drop("POST", r"/deployments$", done=True)
-        with pytest.raises(Exception, match="no answer"):
-            put_deployments(bot)
-    put_deployments(bot)
-    put_deployments(here.bot())
-    made = deployed(here)
-    assert [(name, status) for name, _, status in made] == [
-        ("dev", "success"),
-        ("canary", "success"),
-        ("prod", "success"),
-    ]
-    assert len({sha for _, sha, _ in made}) == 3
+def entry(version: str) -> Entry:
+    return Entry(version=version, release=f"sha256:{'0' * 64}", runtime="direct")
 
 
-def test_a_rollback_of_prod_is_a_deployment_and_a_freeze_is_none(world: Callable[..., World]) -> None:
+class Tables:
+    """Routing tables written one after the other, each of a commit of its own on main."""
+
+    def __init__(self, here: World) -> None:
+        self.here = here
+        self.store = here.bot().workspace.releases
+        self.lineage = self.store.lineage(create=True)
+        self.number = 0
+
+    def publish(self, *, pending: bool = False, **agents: dict[str, Any]) -> None:
+        self.number += 1
+        commit = self.here.gitlab.commit("main", {"n": str(self.number)})
+        source = TableSource(commit=commit, kind="promote", actor="a", previous_generation=self.number - 1 or None)
+        routes = {name: AgentRoutes(commit=commit, **places) for name, places in agents.items()}
+        change = OverlayEntry(id="x", actor="a", reason="r", at="")
+        table = RoutingTable(
+            lineage=self.lineage,
+            generation=self.number,
+            created_at=stamp(now()),
+            source=source,
+            agents=routes,
+            overlay={name: [change] for name in agents} if pending else {},
+        )
+        assert self.store.create_table(table)
+
+
+def test_each_change_of_standing_is_one_deployment(world: Callable[..., World]) -> None:
     here = world()
-    here.reconcile()
-    bot = here.bot()
-    for version in ("1.0.0", "1.1.0"):
-        if version == "1.1.0":
-            here.gitlab.set_access("ada", 40)
-            here.push("main", agent_files("1.1.0"))
-            here.reconcile()
-        moves: list[tuple[Stage, str]] = [("canary", "ben"), ("prod", "mia")]
-        for stage, who in moves:
-            here.approve("clerk", version, stage, who)
-            promote(here.acting(who), ("clerk", version, stage))
-        put_deployments(bot)
-    before = len(deployed(here))
-    roll_back(here.acting("mia"), "clerk", "it is bad", stage="prod")
-    assert [(one.environment, one.version) for one in put_deployments(bot)] == [("dev", "1.1.0"), ("prod", "1.0.0")]
-    change_status(here.acting("mia"), "freeze", "clerk", "wait")
+    tables, bot = Tables(here), here.bot()
+    bot.workspace.fetch()
+    tables.publish(a={"dev": [entry("1.0.0")]})
+    tables.publish(a={"prod": entry("1.0.0")}, b={"dev": [entry("2.0.0")]})
+    assert [(one.environment, one.agent) for one in put_deployments(bot)] == [("prod", "a"), ("dev", "b")]
+    tables.publish(a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
+    tables.publish(a={"prod": entry("1.1.0")}, b={"prod": entry("2.0.0"), "status": "frozen"})
+    tables.publish(pending=True, a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
+    told = [(one.generation, one.environment, one.agent, one.version) for one in put_deployments(bot)]
+    assert told == [(3, "prod", "b", "2.0.0"), (4, "prod", "a", "1.1.0"), (5, "prod", "a", "1.0.0")]
+    assert put_deployments(bot) == put_deployments(here.bot()) == []
+    tables.publish(a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
     assert put_deployments(bot) == []
-    assert len(deployed(here)) == before + 2
+    assert [(name, status) for name, _, status in deployed(here)] == [
+        *(("prod", "success"), ("dev", "success")),
+        *[("prod", "success")] * 3,
+    ]
 
 
-def agent_files(version: str) -> dict[str, str | None]:
-    return {
-        f"registry_repo/agents/clerk/{version}.yaml": AGENT.format(version=version),
-        f"registry_repo/prompts/clerk/{version}.md": PROMPT.format(version=version),
-    }
+def test_a_crash_between_telling_and_marking_tells_once(world: Callable[..., World]) -> None:
+    here = world()
+    tables = Tables(here)
+    here.bot().workspace.fetch()
+    tables.publish(a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
+    here.gitlab.drop("POST", r"/deployments$", done=True)
+    with pytest.raises(Exception, match="no answer"):
+        put_deployments(here.bot())
+    assert len(deployed(here)) == 1
+    assert [one.agent for one in put_deployments(here.bot())] == ["b"]
+    assert len(deployed(here)) == 2
 
 
 def test_one_fault_keeps_no_other_part_from_being_done(world: Callable[..., World]) -> None:

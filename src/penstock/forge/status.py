@@ -1,6 +1,7 @@
 """The status of a commit that GitLab shows beside it: one of ours a branch, pending at once and final in the end.
 
-GitLab keeps statuses per commit across all branches and from everybody: ours is the newest of our name on the branch.
+GitLab keeps statuses per commit across all branches and from everybody: ours is the newest of our name on the branch
+that we posted ourselves.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ OPEN: frozenset[str] = frozenset({"pending", "running"})
 def newest_status(connection: Connection, sha: str, ref: str) -> Json | None:
     """Our newest status of a commit on a branch; None if there is none."""
     manager = connection.project.commits.get(sha, lazy=True).statuses
-    ours = [one for one in connection.all(manager, name=NAME, ref=ref) if _is_ours(one, ref)]
+    listed = connection.all(manager, name=NAME, ref=ref)
+    ours = [one for one in listed if _is_ours(one, ref) and (one.get("author") or {}).get("id") == connection.me["id"]]
     return max(ours, key=lambda one: int(one["id"]), default=None)
 
 
