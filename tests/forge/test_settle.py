@@ -12,6 +12,7 @@ from penstock.forge.settle import end_closed
 from penstock.release.clock import now, stamp
 from penstock.release.driver import promote
 from penstock.release.rollback import roll_back
+from penstock.release.stops import unhold
 
 World = Any  # of conftest.py
 SUBJECT: tuple[str, str, Stage] = ("clerk", "1.0.0", "canary")
@@ -106,7 +107,7 @@ def test_taking_an_approval_back_is_a_no_until_the_next_yes(world: Callable[...,
     here.settle(iid)
     with here.as_user("ben") as ben:
         ben.merge_request(iid).unapprove()
-    assert "ben@example.org rejected it: took back the approval" in here.settle(iid).sentence
+    assert "ben@example.org rejected it: took back: approved !1 at commit" in here.settle(iid).sentence
     here.approve_request(iid, "ben")
     assert "405" in here.settle(iid).sentence
     kinds = [one.kind for one in hold_off.workspace.releases.approvals(_evidence(here))]
@@ -277,3 +278,29 @@ def test_other_evidence_has_it_proposed_anew_by_whoever_asked(world: Callable[..
     workspace.fetch()
     assert "Asked for by ben@example.org." in workspace.repository.commit(head).message
     assert here.settle(iid).outcome == "waiting"
+
+
+def test_after_a_close_it_may_be_proposed_again(world: Callable[..., World]) -> None:
+    here = world()
+    first = a_proposal(here)
+    with here.as_user("mia") as mia:
+        mia.project.mergerequests.update(first, {"state_event": "close"})
+    assert end_closed(here.bot(), first) is not None
+    again = here.propose(SUBJECT)
+    assert again != first
+    here.approve_request(again, "ben")
+    assert here.settle(again).outcome == "merged"
+
+
+def test_the_branch_of_a_merged_promotion_is_used_again(world: Callable[..., World]) -> None:
+    here = world()
+    first = a_proposal(here)
+    here.approve_request(first, "ben")
+    assert here.settle(first).outcome == "merged"
+    roll_back(here.acting("ben"), "clerk", "bad", stage="canary", keep=True)
+    (back,) = [one.iid for one in here.gitlab.state.merge_requests.values() if one.state == "opened"]
+    assert here.settle(back).outcome == "merged"
+    unhold(here.acting("ben"), "clerk", "good")
+    (back,) = [one.iid for one in here.gitlab.state.merge_requests.values() if one.state == "opened"]
+    assert here.settle(back).outcome == "merged"
+    assert here.propose(SUBJECT) > back

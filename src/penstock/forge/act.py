@@ -12,7 +12,7 @@ from penstock.forge.bot import Bot
 from penstock.forge.command import HELP, Command
 from penstock.forge.connection import Json
 from penstock.forge.review import Reviewed, is_promotion
-from penstock.forge.subject import agent_of, version_of
+from penstock.forge.subject import agent_of, proposed, version_of
 from penstock.release import stops
 from penstock.release.claim import SKEW
 from penstock.release.clock import moment_of
@@ -72,7 +72,9 @@ def _plan(asked: Asked, workspace: Workspace) -> str:
 
 def _planned(asked: Asked, workspace: Workspace) -> Plan:
     agent = agent_of(asked.bot, asked.request, asked.command)
-    stage = STAGES[asked.command.stage or "canary"]
+    move = proposed(asked.bot, asked.request)
+    following = move.stage if move is not None and move.stage is not None else "canary"
+    stage = STAGES[asked.command.stage or following]
     version = version_of(asked.bot, asked.request, agent, stage, asked.command)
     return plan_promotion(workspace, (agent, version, stage))
 

@@ -32,21 +32,26 @@ def record_approvals(bot: Bot, request: Any, subject: Subject, evidence: str) ->
         return []  # the head moved meanwhile: whose approval this is can no longer be said
     tag = f"!{request.iid} at commit {request.sha[:12]}"
     newest = _newest(bot.workspace.releases.approvals(evidence))
-    said, standing = [], set()
+    said = []
+    standing = {_comment(tag, one["user"]) for one in approved}
     for one in approved:
         try:
             person = person_of(bot, one["user"])
-            standing.add(person.mail)
             if _is_news(one, since, newest.get(person.mail)):
-                _decide(bot, person, subject, "approve", evidence, f"approved {tag}")
+                _decide(bot, person, subject, "approve", evidence, _comment(tag, one["user"]))
         except Unavailable:
             raise
         except PenstockError as error:
             said.append(error.what)
     for gone in _taken_back(newest.values(), standing, tag):
         person = Person(gone.name, gone.who, FORGE)
-        _decide(bot, person, subject, "reject", evidence, f"took back the approval of {tag}")
+        _decide(bot, person, subject, "reject", evidence, f"took back: {gone.comment}")
     return said
+
+
+def _comment(tag: str, user: Json) -> str:
+    """What a record says: by it an approval that is gone from GitLab is known again."""
+    return f"approved {tag} as @{user.get('username', '')}"
 
 
 def _decide(
@@ -83,11 +88,5 @@ def _is_news(approved: Json, since: datetime, known: Approval | None) -> bool:
 
 
 def _taken_back(decisions: Iterable[Approval], standing: set[str], tag: str) -> list[Approval]:
-    return [
-        one
-        for one in decisions
-        if one.kind == "approve"
-        and one.identified_by == FORGE
-        and one.comment == f"approved {tag}"
-        and one.who not in standing
-    ]
+    mine = [one for one in decisions if one.kind == "approve" and one.identified_by == FORGE]
+    return [one for one in mine if one.comment.startswith(f"approved {tag} ") and one.comment not in standing]
