@@ -13,14 +13,25 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_gitlab_pipeline_is_one_that_gitlab_reads() -> None:
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
-    command = [*check, "--data-transform", "gitlab-ci", str(ROOT / ".gitlab-ci.yml")]
+    files = [str(ROOT / ".gitlab-ci.yml"), str(ROOT / ".gitlab/defaults.yml")]
+    command = [*check, "--data-transform", "gitlab-ci", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_pipeline_fetches_all_history() -> None:
-    pipeline = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text("utf-8"))
-    assert pipeline["variables"]["GIT_DEPTH"] == "0"
+    defaults = yaml.safe_load((ROOT / ".gitlab/defaults.yml").read_text("utf-8"))
+    assert defaults["variables"]["GIT_DEPTH"] == "0"
+
+
+def test_this_project_is_released_by_the_pipeline_that_it_lays_down() -> None:
+    laid = ROOT / "src/penstock/scaffold/templates/project"
+    assert (ROOT / ".gitlab/defaults.yml").read_text("utf-8") == (laid / "dot-gitlab/defaults.yml.tmpl").read_text(
+        "utf-8"
+    )
+    own = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text("utf-8"))
+    assert own.pop("code")["script"] == ["make check", "make test"]
+    assert own == yaml.safe_load((laid / "dot-gitlab-ci.yml.tmpl").read_text("utf-8"))
 
 
 def test_every_locked_distribution_is_pinned_with_hashes_and_no_address() -> None:

@@ -162,3 +162,21 @@ async def test_a_release_is_read_once() -> None:
     await world.run("one")
     world.dispatcher._releases = Shelf()  # a cache that has lost everything
     assert (await world.run("two")).finished
+
+
+async def test_the_row_of_a_run_says_why_it_was_routed(sessions: SessionStore) -> None:
+    world = World(sessions)
+    await world.run("one", "s")
+    await world.run("two", "s")
+    await world.run("three", "s", stage="prod")
+    await world.run("four")
+    canary = contract.CanaryEntry(
+        version="1.1.0", release=NEW[0].digest, runtime=world.rig.name, weight_bp=0, salt="s", allow={"users": ["ada"]}
+    )
+    world.table = table(world.rig, OLD[0], canary=canary)
+    await world.run("five", "t")
+    world.table = table(world.rig, OLD[0], status="frozen")
+    await world.run("six")
+    rows = [record["run"] for record in world.rig.sink.records if record["kind"] == "run"]
+    reasons = [row["routedBy"] for row in rows]
+    assert reasons == ["prod", "session", "explicit stage", "prod", "allow-list", None]

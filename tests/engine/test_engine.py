@@ -336,3 +336,12 @@ async def test_a_model_that_says_what_is_no_text_has_failed(rig: MakeRig) -> Non
     assert result.failure is not None
     assert (result.status, result.failure.code) == ("failed", "model")
     one.require_sound_events()
+
+
+async def test_the_row_of_a_run_counts_tool_calls_that_failed(rig: MakeRig) -> None:
+    calls = asks(("weather", {"town": "Bonn"}), ("weather", {"city": "Bonn"}), ("nothing", {}))
+    one = rig(FakeProvider(calls, says("done")), FakeTools(weather=lambda _: {"degrees": 4}))
+    result = await one.run(one.call(tools={"weather": {}}))
+    assert (result.usage.tool_calls, result.usage.tool_failures) == (3, 2)
+    [row] = [record["run"] for record in one.sink.records if record["kind"] == "run"]
+    assert (row["usage"]["toolCalls"], row["usage"]["toolFailures"], row["routedBy"]) == (3, 2, None)

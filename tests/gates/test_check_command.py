@@ -375,3 +375,69 @@ def test_what_is_no_version_is_wrong_use(run: Run, words: tuple[str, ...]) -> No
 def test_the_exit_status_is_the_worst_answer(verdicts: list[str], status: int) -> None:
     judged = [Judged("echo", "1.0.0", "dev", True, verdict, "") for verdict in verdicts]
     assert exit_status(judged) == status
+
+
+def test_gates_that_are_run_one_by_one_are_found_by_the_report(echo: Project, run: Run) -> None:
+    new_version(echo)
+    kept = ("--results", str(echo.root / ".penstock/results"))
+    for gate in ("schema", "contract"):
+        status, document = run("check", "echo@1.1.0", "--gate", gate, *kept)
+        [found] = document["versions"]
+        assert (status, found["verdict"], found["sentence"]) == (0, "passed", f"{gate} passed")
+        assert [one["gate"] for one in found["gates"]] == [gate]
+        assert (found["report"], found["evidence"]) == (None, None)
+    assert not (echo.root / "reports").exists()
+    status, document = run("check", "echo@1.1.0", "--found", *kept)
+    [found] = document["versions"]
+    assert (status, found["verdict"]) == (1, "missing")
+    assert [one["outcome"] for one in found["gates"]] == ["passed", "missing", "passed"]
+    assert Path(found["report"]).is_file()
+    assert run("check", "echo@1.1.0", "--gate", "unit", *kept)[0] == 0
+    again = run("check", "echo@1.1.0", *kept)[1]["versions"][0]
+    assert [one["result"] for one in again["gates"]][::2] == [one["result"] for one in found["gates"]][::2]
+    assert again["verdict"] == "passed"
+
+
+def test_a_result_of_other_inputs_is_not_found(echo: Project, run: Run) -> None:
+    new_version(echo)
+    kept = ("--results", str(echo.root / ".penstock/results"))
+    assert run("check", "echo@1.1.0", "--gate", "contract", *kept)[0] == 0
+    echo.write({"contract_suites/echo/suite.yaml": SUITE.replace("^hello", "^good day")})
+    gates = run("check", "echo@1.1.0", "--found", *kept)[1]["versions"][0]["gates"]
+    assert (gates[2]["gate"], gates[2]["outcome"]) == ("contract", "missing")
+    status, document = run("check", "echo@1.1.0", "--gate", "contract", *kept)
+    assert (status, document["versions"][0]["verdict"]) == (1, "failed")
+
+
+def test_what_counts_is_found_in_the_store_and_never_in_a_folder(echo: Project, run: Run) -> None:
+    kept = ("--results", str(echo.root / "kept"))
+    assert run("check", "echo@1.0.0", "--gate", "contract", *kept)[0] == 0
+    assert [result["gate"] for result in results(echo)] == ["contract"]
+    assert not (echo.root / ".penstock/releases/evidence").exists()
+    assert not (echo.root / "kept").exists()
+    assert run("check", "echo@1.0.0", "--gate", "schema", "--gate", "unit")[0] == 0
+    found = run("check", "echo@1.0.0", "--found")[1]["versions"][0]
+    assert (found["verdict"], found["draft"]) == ("passed", False)
+    assert found["evidence"] == run("check", "echo@1.0.0")[1]["versions"][0]["evidence"]
+    assert len(results(echo)) == 3
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "edited"])
+def test_a_kept_result_that_is_not_what_was_written_is_no_evidence(echo: Project, run: Run, text: str) -> None:
+    new_version(echo)
+    kept = echo.root / ".penstock/results"
+    words = ("check", "echo@1.1.0", "--gate", "schema", "--results", str(kept))
+    assert run(*words)[0] == 0
+    [file] = kept.iterdir()
+    written = file.read_text("utf-8")
+    file.write_text(written.replace('"passed"', '"failed"') if text == "edited" else text, "utf-8")
+    status, document = run(*words)
+    assert status == 3
+    assert document["error"]["where"] == str(file)
+
+
+def test_asking_for_gates_in_a_wrong_way_is_said(echo: Project, run: Run) -> None:
+    status, document = run("check", "echo@1.0.0", "--gate", "eval")
+    assert (status, document["error"]["now"]) == (1, "the gates before dev are: schema, unit, contract")
+    assert run("check", "echo@1.0.0", "--gate", "unit", "--found")[0] == 2
+    assert run("check", "echo@1.0.0", "--found", "--again", "--reason", "x")[0] == 2

@@ -1,4 +1,6 @@
+import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -40,7 +42,27 @@ def test_every_file_is_in_the_commit(tmp_path: Path) -> None:
 def test_its_settings_and_its_ci_can_be_read(tmp_path: Path) -> None:
     root = lay_down_project(tmp_path / "proj").root
     assert load_settings(root).driver == "ci"
-    assert {"merge-request", "reconcile"} <= yaml.safe_load((root / ".gitlab-ci.yml").read_text()).keys()
+    pipeline = yaml.safe_load((root / ".gitlab-ci.yml").read_text())
+    assert {"validate", "changed", "agents", "merged", "reconcile", "canary tick"} <= pipeline.keys()
+
+
+def test_gitlab_takes_its_pipeline(tmp_path: Path) -> None:
+    root = lay_down_project(tmp_path / "proj").root
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
+    files = [str(root / ".gitlab-ci.yml"), str(root / ".gitlab/defaults.yml")]
+    command = [*check, "--data-transform", "gitlab-ci", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_only_jobs_of_the_protected_branch_store_or_move_anything(tmp_path: Path) -> None:
+    root = lay_down_project(tmp_path / "proj").root
+    pipeline = yaml.safe_load((root / ".gitlab-ci.yml").read_text())
+    protected = '$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CI_COMMIT_REF_PROTECTED == "true"'
+    for name, job in pipeline.items():
+        if isinstance(job, dict) and re.search(r"--counts|reconcile|tick", " ".join(job.get("script", []))):
+            conditions = [rule["if"] for rule in job["rules"] if rule.get("when") != "never"]
+            assert all(condition.endswith(protected) for condition in conditions), name
 
 
 def test_a_folder_with_an_odd_name_gives_a_project_that_can_be_read(tmp_path: Path) -> None:

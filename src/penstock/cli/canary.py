@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from penstock.cli.notify import tell_changes
 from penstock.cli.output import json_option, say, show
 from penstock.cli.subject import reason_option, workspace_here
 from penstock.errors import Unavailable, WrongUse
@@ -66,12 +67,17 @@ def tick(agents: tuple[str, ...], every_s: float | None, as_json: bool) -> int:
 @json_option
 def advance(agent: str, reason: str, as_json: bool) -> int:
     """Takes AGENT's canary a step on though its step still waits: a release manager's override, on record."""
-    return _show([advance_by_hand(workspace_here(), agent, reason)], as_json=as_json)
+    workspace = workspace_here()
+    status = _show([advance_by_hand(workspace, agent, reason)], as_json=as_json)
+    tell_changes(workspace)
+    return status
 
 
 def _tick(workspace: Workspace, agents: list[str] | None, *, as_json: bool) -> int:
     reconcile(workspace, moves=False)
-    return _show(tick_canaries(workspace, agents), as_json=as_json)
+    status = _show(tick_canaries(workspace, agents), as_json=as_json)
+    tell_changes(workspace)
+    return status
 
 
 def _show(ticked: list[Ticked], *, as_json: bool) -> int:

@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import click
 
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
-from penstock.cli.verdict import Judged, Terminal, exit_status, judge, next_stage, parse_version, unresolved
+from penstock.cli.verdict import Asked, Judged, Terminal, exit_status, judge, next_stage, parse_version, unresolved
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Stage
 from penstock.contracts.stages import StagesSpec
 from penstock.errors import Fault, Invalid, Unavailable, WrongUse
 from penstock.gates.context import STAGES
 from penstock.gates.draft import draft_context
+from penstock.gates.draft_results import DraftResults
 from penstock.gates.schema import files_of
 from penstock.registry.change import Change, change_against
 from penstock.registry.documents import Registry
@@ -33,26 +35,40 @@ from penstock.release.workspace import Workspace, open_workspace
 @click.argument("versions", metavar="[AGENT@V]...", nargs=-1)
 @click.option("--base", metavar="REV", help="What changed is judged against; default: the remote's base branch.")
 @click.option("--to", type=click.Choice(STAGES), help="Run all gates up to this stage; default: the next stage.")
+@click.option("--gate", "gates", metavar="GATE", multiple=True, help="Run this gate alone; again for more.")
+@click.option("--found", is_flag=True, help="Run no gate: judge by what was found before.")
+@click.option("--results", metavar="DIR", help="Keep the results of drafts there, and find them again.")
 @click.option("--again", is_flag=True, help="Measure anew what was found before; needs --reason.")
 @click.option("--reason", metavar="TEXT", help="Why it is measured again.")
 @json_option
 def check(
-    versions: tuple[str, ...], base: str | None, to: Stage | None, again: bool, reason: str | None, as_json: bool
+    versions: tuple[str, ...],
+    base: str | None,
+    to: Stage | None,
+    gates: tuple[str, ...],
+    found: bool,
+    results: str | None,
+    again: bool,
+    reason: str | None,
+    as_json: bool,
 ) -> int:
     """Runs all gates of the next stage: of AGENT@V, or of each version that the change brings or voids the evidence of.
 
     A version that is on the base branch as it stands here is judged from there, and its results count (driver = ci).
-    Anything else is a draft: shown, never counted.
+    Anything else is a draft: shown, never counted. With --gate no report is written; --found writes it.
     """
     if again != bool(reason):
         raise WrongUse("--again needs --reason, and --reason --again", now="say why it is measured again")
+    if found and (gates or again):
+        raise WrongUse("--found runs no gate", now="leave out --gate and --again, or --found")
+    asked = Asked(gates, found, reason, DraftResults(Path(results)) if results else None)
     checking = Checking(open_workspace(project_settings()), base, to)
     if versions:
         named = [parse_version(version) for version in versions]
-        judged = [checking.judge(*one, reason) for one in dict.fromkeys(named)]
+        judged = [checking.judge(*one, asked) for one in dict.fromkeys(named)]
         faults: list[Fault] = []
     else:
-        judged = [checking.judge(agent, number, reason) for agent, number in checking.wanted()]
+        judged = [checking.judge(agent, number, asked) for agent, number in checking.wanted()]
         faults = checking.other_faults(judged)
     document = {
         "base": checking.base,
@@ -123,10 +139,24 @@ class Checking:
     def wanted(self) -> list[tuple[str, str]]:
         """What the change touches; without a base, every version that stands nowhere yet."""
         if self.change is None:
-            return [(agent, number) for agent in self.tree.agents() for number in self._pending(agent)]
+            return self.pending()
         touched = impact(self.tree, self.change.added, self.change.files.keys())
         new = [(one.agent, one.version) for one in touched.new]
         return list(dict.fromkeys([*new, *((one.agent, one.version) for one in touched.void)]))
+
+    def pending(self) -> list[tuple[str, str]]:
+        """Every version of the working tree that stands nowhere yet."""
+        return [
+            (agent, number)
+            for agent in self.tree.agents()
+            for number in self.tree.versions(agent)
+            if self.place(agent, number) is None
+        ]
+
+    def place(self, agent: str, version: str) -> str | None:
+        """Where a version stands by the stages file of the working tree; None = nowhere."""
+        spec = _stages(self.tree, agent)
+        return place_of(spec, version) if spec is not None else None
 
     def other_faults(self, judged: list[Judged]) -> list[Fault]:
         """Faults of what the change brings (without a base: of everything) that no judged version shows."""
@@ -136,14 +166,14 @@ class Checking:
             fault for fault in self.tree.faults if fault not in shown and (brought is None or fault.path in brought)
         ]
 
-    def judge(self, agent: str, version: str, again: str | None) -> Judged:
+    def judge(self, agent: str, version: str, asked: Asked) -> Judged:
         """One version, from the base branch if it is there as it is here, else as a draft."""
         difference = self._difference(agent, version)
         if difference is None:
-            return self._judge_released(agent, version, again)
-        return replace(self._judge_draft(agent, version, again), notes=(difference,))
+            return self._judge_released(agent, version, asked)
+        return replace(self._judge_draft(agent, version, asked), notes=(difference,))
 
-    def _judge_released(self, agent: str, version: str, again: str | None) -> Judged:
+    def _judge_released(self, agent: str, version: str, asked: Asked) -> Judged:
         workspace = self.workspace
         head = workspace.base_head()
         registry = workspace.registry(head)
@@ -162,9 +192,9 @@ class Checking:
         context = released_context(workspace, registry, resolved, routes, progress)
         source = f"commit {head[:12]} of {workspace.settings.base_branch}"
         pipeline = require_pipeline(registry)
-        return judge(context, pipeline, stage, source=source, releases=workspace.releases, again=again)
+        return judge(context, pipeline, stage, source=source, releases=workspace.releases, asked=asked)
 
-    def _judge_draft(self, agent: str, version: str, again: str | None) -> Judged:
+    def _judge_draft(self, agent: str, version: str, asked: Asked) -> Judged:
         stage = self._stage(_stages(self.tree, agent), version)
         try:
             context = draft_context(
@@ -178,7 +208,7 @@ class Checking:
             )
         except Invalid as error:
             return unresolved(agent, version, stage, error, draft=True)
-        return judge(context, self.pipeline, stage, source="the working tree", again=again)
+        return judge(context, self.pipeline, stage, source="the working tree", asked=asked)
 
     def _stage(self, stages: StagesSpec | None, version: str) -> Stage:
         """The stage whose gates are run, with all before it: the next one, or a later one that was asked for."""
@@ -217,10 +247,6 @@ class Checking:
         if there is None or here is None:
             return there is not None or here is not None
         return (there.blob, there.mode) != (here.blob, here.mode)
-
-    def _pending(self, agent: str) -> list[str]:
-        spec = _stages(self.tree, agent)
-        return [number for number in self.tree.versions(agent) if spec is None or place_of(spec, number) is None]
 
 
 def _stages(registry: Registry, agent: str) -> StagesSpec | None:

@@ -2,8 +2,9 @@
 
 import click
 
-from penstock.cli.output import json_option, show
-from penstock.cli.subject import reason_option, urgent_document, urgent_text, workspace_here
+from penstock.cli.output import json_option
+from penstock.cli.subject import reason_option, workspace_here
+from penstock.cli.urgent import show_urgent
 from penstock.release.stops import change_status
 
 
@@ -13,9 +14,9 @@ from penstock.release.stops import change_status
 @json_option
 def freeze(agent: str | None, reason: str, as_json: bool) -> int:
     """Stops new runs of AGENT, or of every agent, at once; runs in flight go on."""
-    done = change_status(workspace_here(), "freeze", agent, reason)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    workspace = workspace_here()
+    done = change_status(workspace, "freeze", agent, reason)
+    return show_urgent(workspace, done, as_json=as_json)
 
 
 @click.command()
@@ -24,6 +25,6 @@ def freeze(agent: str | None, reason: str, as_json: bool) -> int:
 @json_option
 def thaw(agent: str | None, reason: str, as_json: bool) -> int:
     """Lets new runs of AGENT, or of every agent that is frozen or disabled, in again."""
-    done = change_status(workspace_here(), "thaw", agent, reason)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    workspace = workspace_here()
+    done = change_status(workspace, "thaw", agent, reason)
+    return show_urgent(workspace, done, as_json=as_json)

@@ -1,6 +1,5 @@
 """What `agentctl doctor` looks at: one function a check, each of which answers with findings and changes nothing."""
 
-import os
 import platform
 import sys
 import tempfile
@@ -30,6 +29,7 @@ EXTRAS = {
     "dagster": ("dagster", "`agentctl dev` has no release dashboard"),
     "objects": ("obstore", "releases can be kept in a folder only"),
     "postgres": ("psycopg", "only SQLite can be the database"),
+    "notify": ("cloudevents", "nobody is told of changes"),
 }
 OBJECT_STORES = ("s3://", "gs://", "az://")
 
@@ -101,6 +101,7 @@ def _needed_extras(settings: Settings) -> set[str]:
         "postgres": settings.database.startswith("postgres"),
         "dagster": settings.driver == "dagster",
         "langgraph": settings.default_runtime == "langgraph",
+        "notify": bool(settings.notify_url),
     }
     return {extra for extra, is_needed in needed.items() if is_needed}
 
@@ -234,12 +235,12 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "fail", "PENSTOCK_DATABASE_URL is no SQLAlchemy URL", "such as sqlite:///store.db", 1)
         return
     place = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
-        yield Finding("database", "ok", f"{place}: none yet, its first use makes it")
-        return
-    from penstock.store.database import open_database
+    from penstock.store.database import is_missing, open_database
     from penstock.store.migrate import HEAD
 
+    if is_missing(settings.database):
+        yield Finding("database", "ok", f"{place}: none yet, its first use makes it")
+        return
     open_database(settings.database).close()
     yield Finding("database", "ok", f"{place}, schema {HEAD}")
 

@@ -3,7 +3,8 @@
 import click
 
 from penstock.cli.output import json_option, show
-from penstock.cli.subject import reason_option, urgent_document, urgent_text, workspace_here
+from penstock.cli.subject import reason_option, workspace_here
+from penstock.cli.urgent import show_urgent
 from penstock.errors import WrongUse
 from penstock.release.line import Line, start_line, stop_line
 from penstock.release.stops import hold as hold_agent
@@ -25,9 +26,9 @@ def hold(agent: str | None, whole: bool, reason: str, as_json: bool) -> int:
     _require_one(agent, whole=whole)
     if agent is None:
         return _show_line(stop_line(workspace_here(), reason), as_json=as_json)
-    done = hold_agent(workspace_here(), agent, reason)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    workspace = workspace_here()
+    done = hold_agent(workspace, agent, reason)
+    return show_urgent(workspace, done, as_json=as_json)
 
 
 @click.command()
@@ -40,9 +41,9 @@ def unhold(agent: str | None, whole: bool, reason: str, as_json: bool) -> int:
     _require_one(agent, whole=whole)
     if agent is None:
         return _show_line(start_line(workspace_here(), reason), as_json=as_json)
-    done = lift_hold(workspace_here(), agent, reason)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    workspace = workspace_here()
+    done = lift_hold(workspace, agent, reason)
+    return show_urgent(workspace, done, as_json=as_json)
 
 
 def _require_one(agent: str | None, *, whole: bool) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from penstock.cli.notify import tell_changes
 from penstock.cli.output import json_option, show
 from penstock.cli.subject import read_subject, standing_line, subject_options, workspace_here
 from penstock.cli.verdict import Terminal
@@ -60,6 +61,7 @@ def promote(version: str, stage: Stage, override: bool, reason: str | None, wait
         f"  {subject[0]}: {standing_line(routes)}"
     )
     show(document, "\n  ".join([text, *([] if is_in_force else hindrances)]), as_json=as_json)
+    tell_changes(workspace)
     return 0 if is_in_force else 1
 
 

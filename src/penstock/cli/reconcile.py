@@ -2,11 +2,13 @@
 
 import click
 
+from penstock.cli.notify import tell_changes
 from penstock.cli.output import json_option, show
 from penstock.cli.subject import workspace_here
 from penstock.cli.verdict import Terminal
 from penstock.errors import WrongUse
 from penstock.release.drift import broken_versions
+from penstock.release.fleet import read_fleet
 from penstock.release.reconcile import Reconciled
 from penstock.release.reconcile import reconcile as bring_together
 from penstock.release.restore import restore as restore_file
@@ -33,6 +35,7 @@ def reconcile(dry: bool, restore: str | None, as_json: bool) -> int:
     if restored is not None:
         done.done.insert(0, f"{restore}: the trusted stages file is back, commit {restored[:12]}")
     show(done.as_document(), _text(done), as_json=as_json)
+    tell_changes(workspace)
     return done.exit_status
 
 
@@ -55,6 +58,8 @@ def _show_drift(workspace: Workspace, *, as_json: bool) -> int:
     statuses = agent_statuses(workspace, None, steps=False)
     drift = broken_versions(workspace, table, head)
     drift += [f"{one.agent}: {text}" for one in statuses for text in one.drift]
+    fleet = read_fleet(workspace)
+    drift += fleet.drift
     uncommitted = [f"{one.agent}: {text}" for one in statuses for text in one.uncommitted]
     pending = [f"{one.agent}@{version}" for one in statuses for version in one.pending]
     generation = table.generation if table is not None else 0
@@ -65,10 +70,13 @@ def _show_drift(workspace: Workspace, *, as_json: bool) -> int:
         "drift": drift,
         "uncommitted": uncommitted,
         "pending": pending,
+        "notes": fleet.notes,
+        "executors": fleet.as_document(),
     }
     lines = [f"head {head[:12]}, routing table {generation or 'none yet'}"]
     lines += [f"  drift: {one}" for one in drift]
     lines += [f"  not committed yet: {one}" for one in uncommitted]
     lines += [f"  pending: {one} stands nowhere" for one in pending]
+    lines += [f"  note: {one}" for one in fleet.notes]
     show(document, "\n".join(lines), as_json=as_json)
     return 1 if drift or uncommitted else 0

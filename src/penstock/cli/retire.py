@@ -5,7 +5,8 @@ from typing import Literal
 import click
 
 from penstock.cli.output import json_option, say, show
-from penstock.cli.subject import reason_option, urgent_document, urgent_text, workspace_here
+from penstock.cli.subject import reason_option, workspace_here
+from penstock.cli.urgent import show_urgent
 from penstock.contracts.reference import Reference
 from penstock.errors import WrongUse
 from penstock.release.retire import live_pins
@@ -46,8 +47,7 @@ def _retire(kind: Kind, text: str, reason: str, *, yes: bool, as_json: bool) -> 
         if reference.folder != "agents":
             return _retire_part(kind, reference, reason, yes=yes, as_json=as_json)
         done = retire_version(workspace, kind, reference.name, reference.version, reason)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    return show_urgent(workspace, done, as_json=as_json)
 
 
 def _retire_part(kind: Kind, reference: Reference, reason: str, *, yes: bool, as_json: bool) -> int:

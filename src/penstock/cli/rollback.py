@@ -2,8 +2,9 @@
 
 import click
 
-from penstock.cli.output import json_option, show
-from penstock.cli.subject import reason_option, urgent_document, urgent_text, workspace_here
+from penstock.cli.output import json_option
+from penstock.cli.subject import reason_option, workspace_here
+from penstock.cli.urgent import show_urgent
 from penstock.release.rollback import roll_back
 from penstock.release.stops import unquarantine as lift_quarantine
 
@@ -20,9 +21,9 @@ def rollback(agent: str, stage: str | None, to: str | None, keep: bool, reason: 
 
     It needs only the release store: it works while Git, the database or Dagster is down, and the commit follows.
     """
-    done = roll_back(workspace_here(), agent, reason, stage=stage, to=to, keep=keep)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    workspace = workspace_here()
+    done = roll_back(workspace, agent, reason, stage=stage, to=to, keep=keep)
+    return show_urgent(workspace, done, as_json=as_json)
 
 
 @click.command()
@@ -31,6 +32,6 @@ def rollback(agent: str, stage: str | None, to: str | None, keep: bool, reason: 
 @json_option
 def unquarantine(digest: str, reason: str, as_json: bool) -> int:
     """Lifts the quarantine of a release: it may be promoted again."""
-    done = lift_quarantine(workspace_here(), digest, reason)
-    show(urgent_document(done), urgent_text(done), as_json=as_json)
-    return 0
+    workspace = workspace_here()
+    done = lift_quarantine(workspace, digest, reason)
+    return show_urgent(workspace, done, as_json=as_json)

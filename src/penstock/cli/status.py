@@ -5,6 +5,7 @@ import click
 from penstock.cli.output import json_option, say, show
 from penstock.cli.subject import workspace_here
 from penstock.errors import Unavailable
+from penstock.release.fleet import Fleet, read_fleet
 from penstock.release.plan import traffic
 from penstock.release.status import AgentStatus, agent_statuses
 
@@ -22,10 +23,23 @@ def status(agent: str | None, as_json: bool) -> int:
     found = agent_statuses(workspace, agent, steps=True)
     table = workspace.releases.newest_table()
     generation = table.generation if table is not None else 0
-    document = {"generation": generation, "agents": [one.as_document() for one in found]}
-    text = "\n\n".join([f"routing table {generation or 'none yet'}", *map(_text, found)])
+    fleet = read_fleet(workspace)
+    document = {
+        "generation": generation,
+        "agents": [one.as_document() for one in found],
+        "executors": fleet.as_document(),
+        "drift": fleet.drift,
+        "notes": fleet.notes,
+    }
+    head = "\n".join([f"routing table {generation or 'none yet'}", *_executors(fleet)])
+    text = "\n\n".join([head, *map(_text, found)])
     show(document, text, as_json=as_json)
     return 0
+
+
+def _executors(fleet: Fleet) -> list[str]:
+    listed = [f"  {one}" for one in fleet.executors]
+    return [*listed, *(f"  drift: {one}" for one in fleet.drift), *(f"  note: {one}" for one in fleet.notes)]
 
 
 def _text(one: AgentStatus) -> str:

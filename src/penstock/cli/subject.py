@@ -9,7 +9,6 @@ from penstock.cli.context import project_settings
 from penstock.cli.verdict import parse_version
 from penstock.contracts.policy import Stage
 from penstock.contracts.routing_table import AgentRoutes
-from penstock.release.urgent import Urgent
 from penstock.release.workspace import Workspace, open_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,28 +38,6 @@ def read_subject(version: str, stage: Stage) -> tuple[str, str, Stage]:
 def workspace_here() -> Workspace:
     """The workspace of the project that the command is about."""
     return open_workspace(project_settings())
-
-
-def urgent_document(done: Urgent) -> dict[str, Any]:
-    """An urgent change as a JSON object."""
-    return {
-        "kind": done.kind,
-        "agents": list(done.agents),
-        "generation": done.table.generation,
-        "committed": not done.pending,
-        "pending": done.pending,
-        "stages": {agent: standing_line(done.table.agents[agent]) for agent in done.agents},
-    }
-
-
-def urgent_text(done: Urgent) -> str:
-    """An urgent change for people."""
-    lines = [f"{done.kind}: routing table {done.table.generation} is in force"]
-    lines += [f"  {agent}: {standing_line(done.table.agents[agent])}" for agent in done.agents]
-    if done.pending:
-        lines.append(f"  not committed yet: {done.pending}")
-        lines.append("  nothing is lost: the table carries the change, and `agentctl reconcile` commits it")
-    return "\n".join(lines)
 
 
 def standing_line(routes: AgentRoutes) -> str:

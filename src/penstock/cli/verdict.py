@@ -15,10 +15,12 @@ from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Stage
 from penstock.contracts.reference import Reference
 from penstock.contracts.stages import StagesSpec
-from penstock.errors import Fault, Invalid
+from penstock.errors import Fault, Invalid, NotFound
 from penstock.gates.context import GateContext
-from penstock.gates.evidence import EvidenceView, find_evidence, store_evidence
+from penstock.gates.draft_results import DraftResults
+from penstock.gates.evidence import EvidenceView, find_evidence, gates_before, store_evidence
 from penstock.gates.stage import run_stage
+from penstock.registry.layout import PIPELINE
 from penstock.release.lifecycle import place_of
 from penstock.reporting.files import store_report, write_report
 from penstock.reporting.report import Report, build_report
@@ -30,7 +32,10 @@ EXITS = {"failed": 1, "inconclusive": 1, "missing": 1, "errored": 3}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One version as the gates found it. `faults` are why there is no release to judge at all."""
+    """One version as the gates found it. `faults` are why there is no release to judge at all.
+
+    `is_partial` = the verdict is of some of the gates alone, and there is no report.
+    """
 
     agent: str
     version: str
@@ -42,6 +47,12 @@ class Judged:
     view: EvidenceView | None = None
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    is_partial: bool = False
+
+    @property
+    def evidence(self) -> str | None:
+        """What an approval binds to; None for a draft, and where only some gates were asked."""
+        return None if self.view is None or self.draft or self.is_partial else self.view.digest
 
     @property
     def name(self) -> str:
@@ -58,7 +69,7 @@ class Judged:
             "draft": self.draft,
             "verdict": self.verdict,
             "sentence": self.sentence,
-            "evidence": None if self.view is None or self.draft else self.view.digest,
+            "evidence": self.evidence,
             "gates": [
                 {
                     "stage": gate.stage,
@@ -82,11 +93,36 @@ class Judged:
         for gate in self.view.gates if self.view is not None else ():
             lines.append(f"  [{MARKS[gate.verdict]}] {gate.gate}: {gate.reason}")
         lines += [f"  note: {note}" for note in self.notes]
-        if self.view is not None and not self.draft:
-            lines.append(f"  evidence {self.view.digest}")
+        if self.evidence is not None:
+            lines.append(f"  evidence {self.evidence}")
         if self.report is not None:
             lines.append(f"  report {self.report}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a stage's gates is asked: these alone (none named: all), or nothing but what was `found` before.
+
+    `again` is the reason to measure anew what was found; None = it is not. `drafts` keeps the results of drafts; None =
+    they are not kept.
+    """
+
+    gates: tuple[str, ...] = ()
+    found: bool = False
+    again: str | None = None
+    drafts: DraftResults | None = None
+
+    def require_gates(self, pipeline: Pipeline, stage: Stage) -> None:
+        """Raises `NotFound` for a gate that does not stand before the stage."""
+        known = [use.gate for _, use in gates_before(pipeline, stage)]
+        unknown = [gate for gate in self.gates if gate not in known]
+        if unknown:
+            now = f"the gates before {stage} are: {', '.join(known) or 'none'}"
+            raise NotFound(f"no gate {unknown[0]!r} stands before {stage}", where=PIPELINE, now=now)
+
+
+EVERY_GATE = Asked()
 
 
 class Terminal:
@@ -129,16 +165,34 @@ def judge(
     *,
     source: str,
     releases: ReleaseStore | None = None,
-    again: str | None = None,
+    asked: Asked = EVERY_GATE,
 ) -> Judged:
-    """Runs the gates before a stage, keeps what counts, writes the report."""
-    with watching() as watch:
-        results = run_stage(replace(context, watch=watch), pipeline, stage, again=again)
+    """Runs the gates before a stage, keeps what counts, writes the report; of some gates alone it only tells.
+
+    Raises `NotFound` for a gate that does not stand before the stage.
+    """
+    results: Sequence[GateResult] = []
+    if not asked.found:
+        asked.require_gates(pipeline, stage)
+        with watching() as watch:
+            seen = replace(context, watch=watch)
+            results = run_stage(seen, pipeline, stage, again=asked.again, only=asked.gates or None, drafts=asked.drafts)
+    if asked.drafts is not None:
+        results = list(asked.drafts.results(context.release.digest))
     view = find_evidence(context, pipeline, stage, None if context.origin == "released" else results)
+    if asked.gates:
+        return _of_some_gates(view, asked.gates)
     if releases is not None and not view.draft:
         store_evidence(context, view)
         store_report(releases, report_of(context, view, source=source))
     return written(context, view, source=source, releases=releases)
+
+
+def _of_some_gates(view: EvidenceView, gates: Sequence[str]) -> Judged:
+    view = replace(view, gates=tuple(gate for gate in view.gates if gate.gate in gates))
+    told = ", ".join(f"{gate.gate} {gate.verdict}" for gate in view.gates)
+    sentence = told if view.passed else view.sentence
+    return Judged(view.agent, view.version, view.stage, view.draft, view.verdict, sentence, view=view, is_partial=True)
 
 
 def written(context: GateContext, view: EvidenceView, *, source: str, releases: ReleaseStore | None = None) -> Judged:

@@ -44,7 +44,7 @@ class PatientAsking:
 
     async def _again(self, failed: ModelFailed) -> ModelAnswer:
         first: ModelFailed | None = failed
-        async for attempt in _stamina().retry_context(on=self._wait_s, attempts=ATTEMPTS, timeout=None):
+        async for attempt in quiet_stamina().retry_context(on=self._wait_s, attempts=ATTEMPTS, timeout=None):
             with attempt:
                 if first is not None:
                     error, first = first, None
@@ -74,7 +74,7 @@ class PatientAsking:
         self._on_delta(text)
 
 
-def _stamina() -> Any:
+def quiet_stamina() -> Any:
     """Stamina, without the loggers that it finds by itself: the platform's record is the event."""
     import stamina
 

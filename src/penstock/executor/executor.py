@@ -20,6 +20,7 @@ from penstock.engine.router import RuntimeRouter
 from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
+from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
 from penstock.pal import ModelProvider
@@ -51,6 +52,7 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
+        self._heartbeat: Heartbeat | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
         self._library = _ModelLibrary(needed=provider is None)
@@ -82,9 +84,16 @@ class Executor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commits the spool and brings it into the database, if it can be reached."""
+        if self._heartbeat is not None:
+            await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
         await asyncio.to_thread(self.database.close)
+
+    def report_as(self, url: str) -> None:
+        """Says from now on in the database what is in force here; `url` is where it serves."""
+        self._heartbeat = Heartbeat(self.database, self.watch, url)
+        self._heartbeat.start()
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:

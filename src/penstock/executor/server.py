@@ -66,6 +66,7 @@ async def _serve(
         try:
             await _either(server.accepting, serving)
             if server.accepting.is_set():
+                executor.report_as(_url(bound))
                 announce(_url(bound))
                 await _either(stop, serving)
                 await executor.drain(drain_s)

@@ -61,7 +61,7 @@ class Due:
 
 @dg.sensor(
     name="canaries",
-    job=canary_step,
+    job_name=JOB,
     minimum_interval_seconds=EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

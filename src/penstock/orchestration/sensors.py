@@ -23,10 +23,14 @@ from penstock.orchestration.route_assets import REQUEST_TAG, entries_at
 from penstock.release.apply import lifted_kinds
 from penstock.release.automatic import candidates
 from penstock.release.condition import OVERRIDABLE, WAITING, Kind
+from penstock.release.notify import notify_changes
 from penstock.release.plan import Plan, plan
 from penstock.release.reconcile import reconcile
 from penstock.release.situation import read_situation
 from penstock.release.workspace import Workspace
+
+TOLD_WITHIN_S, TOLD_AGAIN_S = 3.0, 30.0
+"""How long a tick tells the project's endpoint what changed, and the pause after one that was away, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,10 @@ def base_branch(context: dg.SensorEvaluationContext, path: ReleasePath) -> dg.Se
     """Follows new commits of the base branch, requests, approvals and runs."""
     try:
         with path.workspace() as workspace:
-            launches = list(driven(workspace) if workspace.settings.driver == "dagster" else shown(workspace))
+            is_driver = workspace.settings.driver == "dagster"
+            launches = list(driven(workspace) if is_driver else shown(workspace))
+            if is_driver:
+                notify_changes(workspace, within_s=TOLD_WITHIN_S, pause_s=TOLD_AGAIN_S)
     except PenstockError as error:
         return dg.SkipReason(str(error))
     known = set(context.instance.get_dynamic_partitions("release"))

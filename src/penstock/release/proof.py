@@ -30,8 +30,8 @@ def missing_proof(analysis: Analysis, pipeline: Pipeline, canary: CanaryStanding
     days = days_to_prove(units, share=share, sessions_a_day=_sessions_a_day(figures, canary, at))
     takes = f"{days:.1f} days at today's traffic" if days is not None else "and today there is no traffic"
     return (
-        f"{missing} (e = {proof.e_value:.3g} of {proof.threshold:.3g}): about {units} sessions on the canary "
-        f"by a test of fixed size, {takes}"
+        f"{missing} (e = {proof.e_value:.3g} of {proof.threshold:.3g}): it takes {units} sessions on the canary "
+        f"at the least, {takes}"
     )
 
 

@@ -16,7 +16,7 @@ from penstock.release.rollout import Rollout
 from penstock.release.stages_file import stages_of, stages_path
 from penstock.release.workspace import Workspace
 from penstock.scoring.canary.analysis import Analysis, stored_analysis
-from penstock.scoring.canary.rollout import Rollout as Comparison
+from penstock.scoring.canary.comparison import Comparison
 
 
 @dataclass(frozen=True, slots=True)

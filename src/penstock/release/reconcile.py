@@ -1,7 +1,8 @@
 """Reconcile: what is in force is brought in line with the base branch, and what is not in line is shown.
 
-It finishes what a crash left half done, commits urgent changes, publishes the newest stages that resolve, and makes
-the automatic moves. A registry that cannot be read is an error, never an empty one: nothing is ever pruned.
+It finishes what a crash left half done, commits urgent changes, publishes the newest stages that resolve, makes the
+automatic moves, and looks at what executors say is in force in them. A registry that cannot be read is an error, never
+an empty one: nothing is ever pruned.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from penstock.gates.context import Progress
 from penstock.release.automatic import AutomaticMove, move_automatically
 from penstock.release.catalog import refresh_catalog
 from penstock.release.drift import broken_versions
+from penstock.release.fleet import Fleet, read_fleet
 from penstock.release.history import Unresolved
 from penstock.release.pending import commit_pending, pending_agents
 from penstock.release.publish import Cause, Published, publish_head, staged_agents
@@ -30,6 +32,7 @@ class Reconciled:
     unresolved: list[Unresolved] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    executors: Fleet = field(default_factory=lambda: Fleet(unknown="nobody has looked yet"))
 
     @property
     def exit_status(self) -> int:
@@ -48,6 +51,7 @@ class Reconciled:
             "moves": [move.as_document() for move in self.moves],
             "drift": self.drift,
             "notes": self.notes,
+            "executors": self.executors.as_document(),
         }
 
 
@@ -84,6 +88,9 @@ def reconcile(
             _note(found, publish_head(workspace, workspace.base_head(), Cause("reconcile", who)))
     found.head = workspace.base_head()
     found.notes += refresh_catalog(workspace, found.head)
+    found.executors = read_fleet(workspace)
+    found.drift += found.executors.drift
+    found.notes += found.executors.notes
     return found
 
 

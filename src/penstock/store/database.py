@@ -100,6 +100,12 @@ def open_database(url: str, *, migrate: bool = False) -> Database:
     return Database(engine)
 
 
+def is_missing(url: str) -> bool:
+    """Whether it is a SQLite file that nobody made yet: whoever only reads leaves it so. Raises `WrongUse`."""
+    place = _url(url)
+    return place.get_backend_name() == "sqlite" and not os.path.exists(place.database or "")
+
+
 def upgrade(url: str) -> tuple[str | None, str]:
     """Brings the database to this program's schema; returns the revision before (None: it was new) and after."""
     engine = _engine(_url(url))

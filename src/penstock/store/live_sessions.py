@@ -10,7 +10,7 @@ from sqlalchemy import select
 from penstock.store import tables
 from penstock.store.clock import moment
 from penstock.store.database import Database
-from penstock.store.runs import FINAL
+from penstock.store.runs import live_and_over
 
 FETCHED = 1_000
 """Rows that are held at a time: a run's summary is read for a few of its fields."""
@@ -65,8 +65,7 @@ class LiveSessions:
                 columns.cost_usd,
                 columns.document,
             )
-            .where(columns.agent == agent, columns.release == release, columns.stage == stage, columns.mode == "live")
-            .where(columns.started_at >= moment(since), columns.status.in_(FINAL))
+            .where(live_and_over(agent, release, stage, since))
             .order_by(columns.started_at, columns.run_id)
             .execution_options(yield_per=FETCHED)
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, and_, delete, exists, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
 from penstock.store.clock import moment, now
@@ -127,8 +128,7 @@ class RunStore:
                 columns.started_at,
                 columns.session_id,
             )
-            .where(columns.agent == agent, columns.release == release, columns.stage == stage, columns.mode == "live")
-            .where(columns.started_at >= moment(since), columns.status.in_(FINAL))
+            .where(live_and_over(agent, release, stage, since))
             .order_by(columns.started_at)
         )
         with self._database.read() as connection:
@@ -185,6 +185,19 @@ class RunStore:
         unfinished = and_(*(tables.runs.c.status != status for status in FINAL))  # IN cannot go with many rows
         statement = insert.on_conflict_do_update(index_elements=["run_id"], set_=changes, where=unfinished)
         connection.execute(statement, rows)
+
+
+def live_and_over(agent: str, release: str, stage: str, since: str) -> ColumnElement[bool]:
+    """Of rows of runs: live ones of a release at a stage that started at or after `since` (RFC 3339) and are over."""
+    columns = tables.runs.c
+    return and_(
+        columns.agent == agent,
+        columns.release == release,
+        columns.stage == stage,
+        columns.mode == "live",
+        columns.started_at >= moment(since),
+        columns.status.in_(FINAL),
+    )
 
 
 def _by_chance(run_id: str) -> bytes:

@@ -189,3 +189,21 @@ feedback = Table(
     Index("feedback_by_agent", "agent", "at"),
     Index("feedback_by_release", "release", "stage", "at"),
 )
+
+# What each executor last said of itself. `at` is by the database's clock where that is another machine's, so that
+# clocks that differ make nobody silent.
+executors = Table(
+    "executors",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("lineage", String(64)),
+    Column("generation", BigInteger),
+    Column("table_age_s", Float),
+    Column("problem", Text),
+    Column("at", String(32), nullable=False),
+    Index("executors_by_time", "at"),
+)

@@ -10,9 +10,9 @@ from typing import Any
 
 from penstock.contracts.agent import Slo
 from penstock.contracts.pipeline import MetricWatch
+from penstock.scoring.canary.comparison import Comparison
 from penstock.scoring.canary.figures import MetricFigures, Outcome, SideFigures, figures_of
 from penstock.scoring.canary.loss import loss_of
-from penstock.scoring.canary.rollout import Rollout
 from penstock.scoring.canary.session import Session, seconds, sessions_of
 from penstock.scoring.statistics.two_streams import Loss, blocks_of, e_value
 from penstock.store.database import Database
@@ -47,86 +47,86 @@ class Analysis:
     """What a look finds, and why in a sentence.
 
     failed = worse for certain in a metric that acts; errored = one of them is not on record; inconclusive = no session
-    of the one side stands beside one of the other; passed = no evidence against the canary. `began` holds when each
-    session on the canary began that counts by now, Unix seconds, oldest first.
+    of the one side stands beside one of the other; passed = no evidence against the canary. `started` holds when
+    each session on the canary began that counts by now, Unix seconds, oldest first.
     """
 
     outcome: Outcome
     reason: str
     metrics: tuple[MetricFigures, ...]
     non_inferiority: NonInferiority
-    began: tuple[float, ...]
+    started: tuple[float, ...]
 
     def sessions_since(self, moment: str) -> int:
         """Sessions on the canary that began at or after then (RFC 3339), its allow-list's too, and are over."""
         since = seconds(moment)
-        return sum(began >= since for began in self.began)
+        return sum(started >= since for started in self.started)
 
     def as_document(self) -> dict[str, Any]:
         """The analysis as a JSON object."""
         return {
             "outcome": self.outcome,
             "reason": self.reason,
-            "sessions": len(self.began),
+            "sessions": len(self.started),
             "metrics": [figures.as_document() for figures in self.metrics],
             "nonInferiority": self.non_inferiority.as_document(),
         }
 
 
 def stored_analysis(
-    database: Database, agent: str, canary_release: str, prod_release: str | None, rollout: Rollout
+    database: Database, agent: str, canary_release: str, prod_release: str | None, comparison: Comparison
 ) -> Analysis:
     """Analyses what the database holds of the two releases (digests); raises `Unavailable` when it fails."""
     store = LiveSessions(database)
-    canary = (agent, canary_release, "canary", rollout.began)
+    canary = (agent, canary_release, "canary", comparison.began)
     runs, words = store.runs(*canary), store.words(*canary)
     beside: list[SessionRun] = []
     if prod_release is not None:
-        prod = (agent, prod_release, "prod", rollout.began)
+        prod = (agent, prod_release, "prod", comparison.began)
         beside, words = store.runs(*prod), words + store.words(*prod)
-    return analyse(runs, beside, words, rollout)
+    return analyse(runs, beside, words, comparison)
 
 
 def analyse(
-    canary: Iterable[SessionRun], prod: Iterable[SessionRun], words: Iterable[Word], rollout: Rollout
+    canary: Iterable[SessionRun], prod: Iterable[SessionRun], words: Iterable[Word], comparison: Comparison
 ) -> Analysis:
-    """Compares the live runs of two releases since the rollout began, with users' words on them.
+    """Compares the live runs of two releases since the canary began, with users' words on them.
 
     A pure function, and the same at the next look as far as sessions go that had counted: how often one looks, and in
     which order rows were read, changes nothing.
     """
-    sessions = sessions_of(canary, prod, words, began=rollout.began, window_s=rollout.window_s)
-    slo = rollout.canary.slo
-    metrics = tuple(_figures(watch, sessions, rollout) for watch in rollout.watched)
-    counted_until = rollout.counted_until("success")
+    sessions = sessions_of(canary, prod, words, began=comparison.began, window_s=comparison.window_s)
+    slo = comparison.canary.slo
+    metrics = tuple(_figures(watch, sessions, comparison) for watch in comparison.watched)
+    counted_until = comparison.counted_until("success")
     over = [session for session in sessions if session.started <= counted_until]
     outcome = _outcome(metrics)
     return Analysis(
         outcome=outcome,
         reason=_reason(outcome, metrics, slo, over),
         metrics=metrics,
-        non_inferiority=_non_inferiority(over, rollout),
-        began=tuple(session.started for session in over if session.on_canary),
+        non_inferiority=_non_inferiority(over, comparison),
+        started=tuple(session.started for session in over if session.on_canary),
     )
 
 
-def _figures(watch: MetricWatch, sessions: Sequence[Session], rollout: Rollout) -> MetricFigures:
-    counted_until = rollout.counted_until(watch.metric)
+def _figures(watch: MetricWatch, sessions: Sequence[Session], comparison: Comparison) -> MetricFigures:
+    counted_until = comparison.counted_until(watch.metric)
     counted = [session for session in sessions if session.sampled and session.started <= counted_until]
-    return figures_of(watch, counted, rollout.canary.slo, rollout.alpha)
+    return figures_of(watch, counted, comparison.canary.slo, comparison.alpha)
 
 
-def _non_inferiority(sessions: Sequence[Session], rollout: Rollout) -> NonInferiority:
-    margin = rollout.analysis.margin
+def _non_inferiority(sessions: Sequence[Session], comparison: Comparison) -> NonInferiority:
+    margin = comparison.analysis.margin
     losses = []
     for session in sessions:
-        loss = loss_of("success", session, rollout.canary.slo)
+        loss = loss_of("success", session, comparison.canary.slo)
         if session.sampled and isinstance(loss, float):
             losses.append(Loss(session.on_canary, loss))
     # Prod is the first side here: H0 says that it loses at least `margin` less than the canary.
     mirrored = [block.mirrored() for block in blocks_of(losses)]
     proof = e_value(mirrored, null=-margin, gaps=(margin / 2, margin, 2 * margin))
-    return NonInferiority(margin=margin, e_value=proof, threshold=1 / rollout.analysis.alpha)
+    return NonInferiority(margin=margin, e_value=proof, threshold=1 / comparison.analysis.alpha)
 
 
 def _outcome(metrics: Sequence[MetricFigures]) -> Outcome:

@@ -1,6 +1,6 @@
 """Losses: what a session says against its release, from 0 (nothing) to 1 (everything), one figure a metric."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from penstock.contracts.agent import Slo
@@ -22,18 +22,12 @@ def _success(session: Session, _slo: Slo) -> Measured:
 
 def _latency(session: Session, slo: Slo) -> Measured:
     assert slo.p95_ms is not None
-    durations = [run.duration_ms for run in session.runs if run.duration_ms is not None]
-    if len(durations) < len(session.runs):
-        return "unknown"
-    return _share(sum(duration > slo.p95_ms for duration in durations), len(durations))
+    return _over([run.duration_ms for run in session.runs], slo.p95_ms)
 
 
 def _cost(session: Session, slo: Slo) -> Measured:
     assert slo.cost_per_run_usd is not None
-    costs = [run.cost_usd for run in session.runs if run.cost_usd is not None]
-    if len(costs) < len(session.runs):
-        return "unknown"
-    return _share(sum(cost > slo.cost_per_run_usd for cost in costs), len(costs))
+    return _over([run.cost_usd for run in session.runs], slo.cost_per_run_usd)
 
 
 def _tool_success(session: Session, _slo: Slo) -> Measured:
@@ -44,6 +38,12 @@ def _tool_success(session: Session, _slo: Slo) -> Measured:
 
 def _feedback(session: Session, _slo: Slo) -> Measured:
     return _share(sum(rating < 0 for rating in session.ratings), len(session.ratings))
+
+
+def _over(values: Sequence[float | None], limit: float) -> Measured:
+    if any(value is None for value in values):
+        return "unknown"
+    return _share(sum(value is not None and value > limit for value in values), len(values))
 
 
 def _share(wrong: int, of: int) -> float | None:

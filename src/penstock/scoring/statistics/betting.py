@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from penstock.scoring.statistics.bisection import edge
 from penstock.scoring.statistics.refusal import refuse_alpha, refuse_values
 
 LARGEST_STAKE = 0.9
@@ -91,11 +92,4 @@ def _lower_bound(differences: Sequence[float], alpha: float, horizon: int) -> fl
     def rejects(null: float) -> bool:
         return any(capital >= enough for capital in log_capital(differences, null=null, alpha=alpha, horizon=horizon))
 
-    low, high = -1.0, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if rejects(middle):
-            low = middle
-        else:
-            high = middle
-    return low
+    return edge(rejects, -1.0, 1.0, halvings=HALVINGS)

@@ -7,7 +7,8 @@ came when. Against H0: mean(first) - mean(second) <= null, capital 1 is multipli
 grow while H0 holds, whatever the distributions and however they drift, so whoever looks, ever so often, finds 1 / alpha
 with a probability of at most alpha (Ville). The points (p, q) are the projections of Turner R. J., Ly A., Grünwald P.
 (2024), "Generic E-variables for exact sequential k-sample tests", J. Statistical Planning and Inference 230; see
-docs/design/live-analysis.md. Own code: no library has it. Plain Python, since it is asked at every look.
+docs/design/live-analysis.md. Own code: R has it for counts (safestats), Python has not. Plain Python, since it is
+asked at every look.
 """
 
 import math
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from penstock.errors import Invalid
+from penstock.scoring.statistics.bisection import edge
 from penstock.scoring.statistics.refusal import refuse_alpha
 
 GAPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -92,8 +94,8 @@ class StreamTest:
     upper: float
 
 
-def blocks_of(losses: Iterable[Loss]) -> list[Block]:
-    """Cuts losses, in their order, into blocks; those at the end that make no block yet are left out.
+def blocks_of(losses: Iterable[tuple[bool, float]]) -> list[Block]:
+    """Cuts losses (`Loss`), in their order, into blocks; those at the end that make no block yet are left out.
 
     A block closes as soon as both sides have its least number of units. What comes later changes no earlier block.
     Raises `Invalid` for a loss that is no number from 0 to 1.
@@ -182,14 +184,7 @@ def _lower_bound(blocks: Sequence[Block], alpha: float) -> float:
     def rejects(null: float) -> bool:
         return any(capital >= enough for capital in log_capital(blocks, null=null))
 
-    low, high = -1.0, 1.0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if rejects(middle):
-            low = middle
-        else:
-            high = middle
-    return low
+    return edge(rejects, -1.0, 1.0, halvings=HALVINGS)
 
 
 def _waiting(least: int) -> deque[float]:

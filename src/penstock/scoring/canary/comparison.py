@@ -1,4 +1,4 @@
-"""Rollout: one canary beside prod, from its first step on, and what it is judged by."""
+"""Comparison: one canary beside prod, from its first step on, and what it is judged by."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ LATE_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
+class Comparison:
     """`began` and `now` are RFC 3339 times; `prod` None = nothing stands there, so nothing can be compared.
 
     Both sides are held against the canary's promises.
