@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from penstock.contracts.routing_table import AgentRoutes, Entry, OverlayEntry, RoutingTable, TableSource
+from penstock.errors import PenstockError
 from penstock.forge.bot import Bot
 from penstock.forge.check import Verdict
 from penstock.forge.deployment import put_deployments
+from penstock.forge.job import do_job
+from penstock.forge.queue import Job
 from penstock.forge.sync import Steps, sync
 from penstock.release.clock import now, stamp
 
@@ -211,3 +214,25 @@ def test_bots_share_nothing_but_git_gitlab_and_the_store(world: Callable[..., Wo
         sync(bot, steps=steps(here))
     assert len(here.notes(iid, "<!-- penstock:answer")) == 1
     assert len(here.notes(iid, "<!-- penstock:note")) == 1
+
+
+def test_jobs_do_the_parts_of_a_look(world: Callable[..., World]) -> None:
+    here = world()
+    iid = here.request({"README.md": "words"})
+
+    def do(*job: Any) -> list[str]:
+        found = do_job(here.settings, Job(*job), lambda: False, steps(here))
+        assert found.problems == []
+        return found.done
+
+    assert "clerk@1.0.0 is moved to dev" in do("base")
+    assert do("base") == []
+    assert do("request", iid) == [f"!{iid}: passed"]
+    here.say(iid, "/penstock help")
+    assert do("comments", iid) == [f"!{iid}: answered '/penstock help'"]
+    proposal = here.propose(("clerk", "1.0.0", "canary"))
+    here.approve_request(proposal, "ben")
+    assert do("promotion", proposal)[0].startswith(f"!{proposal}: merged")
+    assert [one[0] for one in deployed(here)] == ["dev", "canary"]
+    with pytest.raises(PenstockError):
+        do_job(here.settings.model_copy(update={"gitlab_url": ""}), Job("base"), lambda: False)
