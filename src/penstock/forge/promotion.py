@@ -1,5 +1,6 @@
 """A promotion as a merge request of the bot's: one open a branch, found again instead of opened twice."""
 
+import re
 from typing import Any
 
 from penstock.errors import Conflict, Refused
@@ -12,6 +13,7 @@ from penstock.settings import Settings
 KIND = "promotion"
 LABEL = "penstock::promotion"
 LONGEST = 1_000_000
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
 class GitlabProposer:
@@ -75,9 +77,14 @@ def proposal_text(commit: str, move: Move, text: str) -> dict[str, Any]:
 
 def _updated(connection: Connection, found: dict[str, Any], said: dict[str, Any]) -> Any:
     request = connection.merge_request(found["iid"])
-    if request.title != said["title"] or (request.description or "") != said["description"]:
+    if request.title != said["title"] or _timeless(request.description or "") != _timeless(said["description"]):
         connection.project.mergerequests.update(
             request.iid, {"title": said["title"], "description": said["description"]}
         )
         request = connection.merge_request(found["iid"])
     return request
+
+
+def _timeless(text: str) -> str:
+    """The text without its instants: a plan that is made again says other ones and nothing else."""
+    return _TIME.sub("", text)

@@ -1,4 +1,4 @@
-"""Jobs that webhooks bring: bounded, one at a time for each merge request, the newest word standing for older ones.
+"""Jobs that webhooks bring: bounded, one of a kind at a time for each merge request, the newest for all before it.
 
 A job names only what is to be looked at, never what was said of it: what it does is found from GitLab and Git. So a job
 that comes twice, or while the same one waits, is one job; one that comes while the same one runs is done after it.

@@ -15,6 +15,7 @@ from penstock.forge.note import put_verdict
 from penstock.forge.status import State, is_final, newest_status, set_status
 
 ROUNDS = 5
+BEGINS = "the check is about to begin"
 Check = Callable[[Bot, str, str, Cancelled], Verdict]
 STATES: dict[str, State] = {"passed": "success", "failed": "failed", "errored": "failed"}
 
@@ -52,7 +53,8 @@ def review(
     known = newest_status(bot.connection, request.sha, request.source_branch)
     if is_final(known) and not again:
         return Reviewed("known", str((known or {}).get("description", "")), request.sha)
-    set_status(bot.connection, request.sha, request.source_branch, "pending", "the check is about to begin")
+    if known is None:  # what is pending already may end at this very moment
+        set_status(bot.connection, request.sha, request.source_branch, "pending", BEGINS)
     try:
         with bot.locked("gitlab", f"merge-request-{iid}", f"the check of !{iid}"):
             return _rounds(bot, iid, check, cancelled)
@@ -75,7 +77,7 @@ def _rounds(bot: Bot, iid: int, check: Check, cancelled: Cancelled) -> Reviewed:
 def _round(bot: Bot, request: Any, check: Check, cancelled: Cancelled) -> Reviewed:
     """One head: a final status stands at the end, whatever happens on the way."""
     head, branch = request.sha, request.source_branch
-    set_status(bot.connection, head, branch, "pending", "the check is about to begin")
+    set_status(bot.connection, head, branch, "pending", BEGINS)
     verdict = Verdict("errored", "environment: the check was cut short")
     try:
         verdict = _checked(bot, request, check, cancelled)

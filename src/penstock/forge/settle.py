@@ -16,7 +16,7 @@ from penstock.forge.marker import harmless, mark
 from penstock.forge.note import put_note
 from penstock.forge.promotion import KIND
 from penstock.forge.status import State, set_status
-from penstock.forge.subject import proposed
+from penstock.forge.subject import proposal_of, proposed
 from penstock.registry.commit import Commit
 from penstock.registry.git_command import git
 from penstock.release.driver import plan_promotion, promote
@@ -180,8 +180,19 @@ def _tell(
     lines = [f"- in the way: {escape(one, 1_000)}" for one in why]
     lines += [f"- approved by {escape(one.name)} {escape(one.who)} at {escape(one.at)}" for one in approvals]
     lines += [f"- does not count: {escape(one, 500)}" for one in void]
+    lines += _report_link(bot, planned)
     _note(bot, request, f"**{outcome}**\n\n" + "\n".join(lines))
     return Settled(request.iid, outcome, "; ".join(why))
+
+
+def _report_link(bot: Bot, planned: Plan | None) -> list[str]:
+    """The report on the evidence, where the executor serves it."""
+    view = planned.situation.view if planned is not None else None
+    executor = bot.settings.executor_url.rstrip("/")
+    if view is None or not executor:
+        return []
+    place = f"reports/{view.agent}/{view.version}/{view.digest.removeprefix('sha256:')}/report.html"
+    return [f"- [the report]({executor}/v1/{place})"]
 
 
 def _show(bot: Bot, request: Any, state: State, sentence: str) -> None:
@@ -203,7 +214,10 @@ def end_closed(bot: Bot, iid: int) -> Settled | None:
     """Ends a promotion that somebody closed: its branch goes, open requests are refused; None if that was done."""
     request = bot.connection.merge_request(iid)
     branch = str(request.source_branch)
-    agent, stage = branch.split("/")[1:3]
+    about = proposal_of(branch)
+    if about is None:
+        return None
+    agent, stage = about
     opened = bot.connection.merge_requests(state="opened", source_branch=branch)
     if request.state != "closed" or opened or not _branch_is(bot, branch, request.sha):
         return None

@@ -19,6 +19,12 @@ _AGENT_FILE = re.compile(r"registry_repo/agents/([^/]+)/([^/]+)\.yaml")
 _PROPOSAL = re.compile(proposal_branch("([^/]+)", "([^/]+)"))
 
 
+def proposal_of(branch: str) -> tuple[str, str] | None:
+    """Agent and stage (or move) of a proposal's branch; None for any other branch."""
+    found = _PROPOSAL.fullmatch(branch)
+    return (found[1], found[2]) if found is not None else None
+
+
 def agent_of(bot: Bot, request: Any, command: Command) -> str:
     """The agent that is meant; raises `WrongUse` when none is named and the merge request does not say which."""
     known = sorted(bot.workspace.registry(bot.workspace.base_head()).agents())
@@ -69,15 +75,15 @@ def changed_versions(bot: Bot, request: Any) -> list[tuple[str, str]]:
 
 def proposed(bot: Bot, request: Any) -> Move | None:
     """The move that a merge request of the bot's proposes, as its head commit says it; None for any other."""
-    found = _PROPOSAL.fullmatch(str(request.attributes.get("source_branch")))
+    found = proposal_of(str(request.attributes.get("source_branch")))
     sha = request.attributes.get("sha")
     if found is None or not sha or not bot.is_mine(request.attributes.get("author")):
         return None
     try:
-        move = Move.of(bot.workspace.repository.commit(sha), found[1])
+        move = Move.of(bot.workspace.repository.commit(sha), found[0])
     except PenstockError:
         return None
-    return move if move is not None and found[2] == (move.stage or move.action) else None
+    return move if move is not None and found[1] == (move.stage or move.action) else None
 
 
 def _next(spec: StagesSpec, stage: Stage) -> str | None:
