@@ -10,6 +10,7 @@ from penstock.forge.answer import Answered, answer_comments
 from penstock.forge.bot import Bot
 from penstock.forge.review import Reviewed
 from penstock.release.clock import now
+from penstock.release.driver import promote
 from penstock.release.lock import locks_held
 from penstock.release.stops import hold
 
@@ -130,6 +131,34 @@ def test_a_crash_between_doing_and_answering_is_safe(world: Callable[..., World]
     assert again.generation == table.generation
     assert "hold: done, routing table" in here.notes(iid, ANSWER)[0]
     assert here.emoji(note["id"], iid) == ["eyes"]
+
+
+def test_a_rollback_that_was_done_is_not_done_to_the_next_stage_after_a_crash(world: Callable[..., World]) -> None:
+    here = world()
+    iid = a_request(here)
+    here.approve("clerk", "1.0.0", "canary", "ben")
+    promote(here.acting("ben"), ("clerk", "1.0.0", "canary"))
+    here.say(iid, "/penstock rollback clerk --keep --reason it is slow", by="ben")
+    here.gitlab.drop("POST", r"/merge_requests/\d+/notes$")
+    with pytest.raises(Exception, match="no answer"):
+        answer(here.bot(), iid)
+    routes = here.routes()
+    assert (routes.canary, routes.dev[0].version) == (None, "1.0.0")
+    assert [one.ok for one in answer(here.bot(), iid)] == [True]
+    assert "rollback: done, routing table" in here.notes(iid, ANSWER)[0]
+    assert here.routes() == routes
+
+
+def test_under_dagster_a_promotion_is_asked_for(world: Callable[..., World]) -> None:
+    here = world()
+    iid = a_request(here)
+    here.settings = here.settings.model_copy(update={"driver": "dagster"})
+    here.say(iid, "/penstock promote clerk --to canary", by="ben")
+    bot = here.bot()
+    answer(bot, iid)
+    assert "to canary: waiting: the driver has not answered yet" in here.notes(iid, ANSWER)[0]
+    (asked,) = bot.workspace.releases.requests()
+    assert (asked.who, asked.identified_by, asked.version) == ("ben@example.org", "gitlab", "1.0.0")
 
 
 def test_a_comment_that_was_edited_or_is_of_long_ago_does_nothing(world: Callable[..., World]) -> None:

@@ -12,6 +12,7 @@ from penstock.forge.finding import findings_of
 from penstock.forge.marker import harmless, is_marked, mark, marked_value
 from penstock.forge.note import LONGEST, verdict_note
 from penstock.forge.review import review
+from penstock.release.lock import acquire
 
 World = Any  # of conftest.py
 
@@ -126,7 +127,14 @@ def test_a_killed_check_s_pending_status_is_taken_up_again(world: Callable[..., 
         killed.project.commits.get(head, lazy=True).statuses.create(
             {"state": "running", "name": "penstock", "ref": "topic"}
         )
-    assert review(here.bot(), iid, check=says(PASSED)).outcome == "passed"
+    bot = here.bot()
+    bot.workspace.releases.lineage(create=True)
+    objects = bot.workspace.releases.objects
+    held = acquire(objects, "gitlab", f"merge-request-{iid}", "killed", ttl_s=60)
+    assert review(bot, iid, check=says(PASSED)).outcome == "busy", "it may live"
+    held.ttl_s = -1
+    held.extend()
+    assert review(bot, iid, check=says(PASSED)).outcome == "passed"
     assert [state for state, _ in here.statuses(head)] == ["success"]
 
 
