@@ -8,6 +8,7 @@ import pytest
 
 from penstock.errors import Refused, Unavailable
 from penstock.release.apply import Applied
+from penstock.release.canary import tick
 from penstock.release.driver import promote
 from penstock.release.move import Move
 from penstock.release.proposal import Proposal
@@ -152,6 +153,7 @@ def test_a_rollback_is_in_force_while_its_commit_waits_to_be_merged(proposing: P
     assert here.routes().canary is None
     assert list(here.table().overlay) == ["helper"]
     assert (done.kind, list(proposing.forge.proposals)[-1]) == ("rollback", "penstock/helper/rollback")
+    assert "waits to be merged: https://gitlab.example.org" in done.pending
     proposing.merge("penstock/helper/rollback")
     assert here.reconcile().drift == []
     assert here.table().overlay == {}
@@ -174,3 +176,26 @@ def test_a_remote_that_takes_no_push_is_proposed_to(proposing: Proposing) -> Non
         promote(plain, CANARY)
     applied = promote(replace(here.workspace(MANAGER), proposer=proposing.forge), CANARY)
     assert applied.proposal is not None
+
+
+def test_a_canary_step_is_proposed_once_and_goes_on_from_its_merge(proposing: Proposing) -> None:
+    here = proposing.here
+    path = "pipelines/release.yaml"
+    text = (here.author.root / path).read_text()
+    here.merge({path: text.replace("[{percent: 20}]", "[{percent: 5}, {percent: 50}]")}, "Two steps")
+    here.to_prod("helper", "1.0.0")
+    here.add("helper", "1.1.0")
+    here.to_canary("helper", "1.1.0")
+    found = []
+    for _ in range(2):
+        workspace = proposing.workspace()
+        workspace.fetch()
+        (one,) = tick(workspace)
+        found.append((one.did, proposing.forge.proposals["penstock/helper/canary"][0]))
+    assert found[0] == found[1], "the second tick leaves the first one's proposal as it is"
+    assert found[0][0] == "proposed"
+    workspace.fetch()
+    assert why_not_merge(workspace, "helper", found[0][1]) is None
+    proposing.merge("penstock/helper/canary")
+    assert here.reconcile().drift == []
+    assert here.routes().canary.step == 2

@@ -39,7 +39,9 @@ def test_merge_makes_a_commit_with_both_parents(fake: GitlabFake, client: Any, s
     assert "See merge request shop/agents!1" in shop.git("log", "-1", "--format=%B", "origin/main")
 
 
-@pytest.mark.parametrize(("method", "squash", "commits"), [("ff", False, 2), ("ff", True, 1), ("merge", True, 2)])
+@pytest.mark.parametrize(
+    ("method", "squash", "commits"), [("ff", False, 2), ("ff", True, 1), ("merge", True, 2), ("rebase_merge", False, 3)]
+)
 def test_method_and_squash_are_the_projects(
     fake: GitlabFake, client: Any, shop: Any, method: Any, squash: bool, commits: int
 ) -> None:
@@ -53,7 +55,7 @@ def test_method_and_squash_are_the_projects(
     merged = client("ada").mergerequests.get(made.iid)
     shop.git("fetch", "--quiet", "--prune", "origin")
     assert len(shop.git("rev-list", f"{main}..origin/main").splitlines()) == commits
-    assert (merged.squash_commit_sha is not None, merged.merge_commit_sha is not None) == (squash, method == "merge")
+    assert (merged.squash_commit_sha is not None, merged.merge_commit_sha is not None) == (squash, method != "ff")
     assert shop.git("branch", "-r").split() == ["origin/main"]
 
 
@@ -94,7 +96,7 @@ def test_what_is_not_in_a_state_to_be_merged_is_405_and_what_conflicts_422(fake:
     client("eve").mergerequests.get(made.iid).approve()
     fake.commit("main", {"prices.txt": "1\n2\n5\n"})
     assert refusal() == "422 conflict"
-    fake.settings.merge_method = "ff"
+    fake.settings.merge_method = "rebase_merge"
     fake.commit("feature", {"prices.txt": "1\n2\n5\n"}, by="dev")
     client("ada").commits.get(fake.head("feature")).statuses.create({"state": "success", "name": "penstock"})
     assert refusal() == "422 need_rebase"
@@ -141,6 +143,18 @@ def test_one_open_merge_request_a_branch(fake: GitlabFake, client: Any) -> None:
         client("dev").mergerequests.update(first.iid, {"state_event": "reopen"})
     assert [made.iid for made in client("ada").mergerequests.list(state="opened", get_all=True)] == [second.iid]
     assert client("ada").mergerequests.get(first.iid).closed_by["username"] == "dev"
+
+
+def test_numbers_are_not_given_twice_and_gone_branches_are_met(fake: GitlabFake, client: Any) -> None:
+    made = client("ada").mergerequests.get(opened(fake, client).iid)
+    client("ada").branches.delete("feature")
+    with pytest.raises(gitlab.GitlabMRRebaseError, match="403"):
+        made.rebase()
+    fake.commit("other", {"a": "a"})
+    made.target_branch = "other"
+    made.save()
+    made.delete()
+    assert opened(fake, client).iid == made.iid + 1
 
 
 def test_lists_filter_and_page(fake: GitlabFake, client: Any) -> None:

@@ -9,9 +9,10 @@ from penstock.testing.gitlab import GitlabFake
 from penstock.testing.gitlab.ask import Request
 from penstock.testing.gitlab.call import Call
 from penstock.testing.gitlab.contract import violations
-from penstock.testing.gitlab.document import API, FIELDS, OUTSIDE, QUERIES, STATUSES, document, document_path
+from penstock.testing.gitlab.document import API, FIELDS, OUTSIDE, QUERIES, STATUSES
+from penstock.testing.gitlab.reference import DOCUMENT, reference
 from penstock.testing.gitlab.routes import entries
-from penstock.testing.gitlab.webhook_shape import sample_path, shape_faults
+from penstock.testing.gitlab.webhook_shape import shape_faults
 
 
 def tour(fake: GitlabFake, connect: Any) -> None:
@@ -226,7 +227,7 @@ def test_a_fault_excuses_the_answer_and_not_the_question() -> None:
 
 @pytest.mark.servers
 def test_what_is_mended_in_the_document_needs_it() -> None:
-    given = document()
+    given = reference(DOCUMENT)
     for field in FIELDS:
         assert given["components"]["schemas"][field.entity]["properties"][field.name] != field.schema
     for query in QUERIES:
@@ -240,6 +241,6 @@ def test_what_is_mended_in_the_document_needs_it() -> None:
 def test_a_missing_document_is_an_error_and_not_silence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PENSTOCK_TEST_DATA", str(tmp_path))
     with pytest.raises(Unavailable, match="set PENSTOCK_TEST_DATA"):
-        document_path()
+        violations([])
     with pytest.raises(Unavailable, match="set PENSTOCK_TEST_DATA"):
-        sample_path("push")
+        shape_faults("push", {})

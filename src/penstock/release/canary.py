@@ -232,11 +232,30 @@ def _act(driver: Workspace, found: Standing) -> Ticked:
 
 
 def _step_move(driver: Workspace, found: Standing) -> Move:
-    """The step's move, on evidence of what its sessions said; the evidence is stored before the commit names it."""
+    """The step's move, on evidence of what its sessions said; the evidence is stored before the commit names it.
+
+    What a tick stored that was killed, or that only proposed the step, is found again: a proposal stays as it is.
+    """
     canary = found.history.spec.canary
     assert canary is not None  # a hindrance otherwise
+    about = step_parameters(canary)
+    known = driver.records.results(found.release.digest)
+    result = next(
+        (one for one in known if (one.gate, one.parameters, one.baseline) == (LIVE_ANALYSIS, about, found.baseline)),
+        None,
+    )
+    if result is None:
+        result = _step_result(found, about)
+        driver.records.put_result(result)
+    evidence = Evidence(release=found.release.digest, baseline=found.baseline, stage="canary", results=[result.id])
+    driver.records.put_evidence(evidence)
+    step("step's evidence stored")
+    return Move("advance", found.agent, found.version, "canary", evidence=evidence.digest, by=driver.actor)
+
+
+def _step_result(found: Standing, about: dict[str, Any]) -> GateResult:
     rollout, at = found.rollout, stamp(now())
-    result = GateResult(
+    return GateResult(
         gate=LIVE_ANALYSIS,
         outcome="passed",
         reason=rollout.analysis.reason,
@@ -244,17 +263,12 @@ def _step_move(driver: Workspace, found: Standing) -> Move:
         limit={"minSessions": rollout.step.min_sessions, "soak": rollout.step.soak},
         release=found.release.digest,
         baseline=found.baseline,
-        parameters=step_parameters(canary),
+        parameters=about,
         started_at=at,
         finished_at=at,
-        inputs={"release": found.release.digest, "baseline": found.baseline, "parameters": step_parameters(canary)},
+        inputs={"release": found.release.digest, "baseline": found.baseline, "parameters": about},
         origin="released",
     ).sealed()
-    driver.records.put_result(result)
-    evidence = Evidence(release=found.release.digest, baseline=found.baseline, stage="canary", results=[result.id])
-    driver.records.put_evidence(evidence)
-    step("step's evidence stored")
-    return Move("advance", found.agent, found.version, "canary", evidence=evidence.digest, by=driver.actor)
 
 
 def _advanced(workspace: Workspace, found: Standing, move: Move) -> Ticked:

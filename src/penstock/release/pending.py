@@ -1,5 +1,7 @@
 """Urgent changes that are in force and not yet in Git: their commits, written once Git is there again."""
 
+from dataclasses import dataclass
+
 from penstock.contracts.routing_table import OverlayEntry, RoutingTable
 from penstock.errors import Conflict, Refused
 from penstock.release.committing import Written, commit_stages
@@ -16,31 +18,38 @@ def pending_agents(table: RoutingTable | None) -> list[str]:
     return sorted(agent for agent, entries in table.overlay.items() if entries) if table is not None else []
 
 
-def commit_pending(workspace: Workspace, table: RoutingTable, agent: str) -> list[str]:
-    """Commits the agent's urgent changes in their order, each once; returns the sentences of what was done.
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of an agent's urgent changes, a sentence each; `waits` is the one that waits for a merge, if any."""
 
-    One that is proposed instead keeps those after it waiting.
+    done: tuple[str, ...]
+    waits: str = ""
 
-    Raises `Refused` when the stages file holds what does not resolve, or the remote refuses the push.
+
+def commit_pending(workspace: Workspace, table: RoutingTable, agent: str) -> Committed:
+    """Commits the agent's urgent changes in their order, each once.
+
+    One that is proposed instead keeps those after it waiting. Raises `Refused` when the stages file holds what does not
+    resolve, or the remote refuses the push.
     """
-    done = []
+    done: list[str] = []
     for entry in table.overlay.get(agent, ()):
         for _ in range(2):
             try:
-                told, waits = _commit_entry(workspace, table, agent, entry)
-                done += told
+                told, is_proposed = _commit_entry(workspace, table, agent, entry)
                 break
             except Conflict as error:  # somebody else wrote it first: the second look finds that
                 moved = error
         else:
             raise moved
-        if waits:
-            break
-    return done
+        if is_proposed:
+            return Committed(tuple(done), told)
+        done += [told] if told else []
+    return Committed(tuple(done))
 
 
-def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: OverlayEntry) -> tuple[list[str], bool]:
-    """What was done, and whether it waits for a merge."""
+def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: OverlayEntry) -> tuple[str, bool]:
+    """What was done (empty: nothing had to be), and whether it waits for a merge."""
     head = workspace.base_head()
     history = history_of(workspace, Judge(workspace, table), agent, head)
     if history.unresolved:
@@ -49,11 +58,11 @@ def _commit_entry(workspace: Workspace, table: RoutingTable, agent: str, entry: 
         )
     after = overlaid(history.spec, entry)
     if entry.id in history.overlays or after == history.spec:
-        return [], False
+        return "", False
     kind = str((entry.model_extra or {}).get("kind", "change"))
     move = Move(kind, agent, overlay=entry.id, reason=entry.reason, by=entry.actor)
     content = write_stages(agent, after)
     delivered = commit_stages(workspace, agent, history.blob, lambda _: Written(content, move, entry.reason))
     if delivered.proposal is not None:
-        return [f"{agent}: {kind} by {entry.actor} waits to be merged: {delivered.proposal.url}"], True
-    return [f"{agent}: {kind} by {entry.actor} is committed as {delivered.commit[:12]}"], False
+        return f"{agent}: {kind} by {entry.actor} waits to be merged: {delivered.proposal.url}", True
+    return f"{agent}: {kind} by {entry.actor} is committed as {delivered.commit[:12]}", False

@@ -75,7 +75,9 @@ def reconcile(
     for agent in pending_agents(table):
         assert table is not None
         try:
-            found.done += commit_pending(workspace, table, agent)
+            committed = commit_pending(workspace, table, agent)
+            found.done += committed.done
+            found.notes += [committed.waits] if committed.waits else []
         except Unavailable:
             raise
         except PenstockError as error:

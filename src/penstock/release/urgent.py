@@ -73,14 +73,13 @@ def finish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf],
     table = publish_urgent(workspace, kind, agents, reason)
     try:
         workspace.fetch()
-        for agent in agents:
-            commit_pending(workspace, table, agent)
+        waits = [commit_pending(workspace, table, agent).waits for agent in agents]
         cause = Cause("reconcile", workspace.actor, f"{kind} is committed")
         published = publish_head(workspace, workspace.base_head(), cause)
         refresh_catalog(workspace, workspace.base_head())
     except PenstockError as error:
         return Urgent(kind, tuple(agents), table, pending=error.what)
-    return Urgent(kind, tuple(agents), published.table or table)
+    return Urgent(kind, tuple(agents), published.table or table, pending="; ".join(filter(None, waits)))
 
 
 def clean_reason(text: str) -> str:

@@ -1,8 +1,7 @@
 """Holds recorded calls against GitLab's own OpenAPI document: requests that no GitLab takes, answers that none gives.
 
-The document is not part of Penstock. It lies in the folder that PENSTOCK_TEST_DATA names, as
-`gitlab-openapi/openapi_v3-trim-strict.json`: a subset of GitLab's, in which no object takes a field that is not
-written down.
+The document is a subset of GitLab's, in which no object takes a field that is not written down;
+`penstock.testing.gitlab.reference` says where it lies.
 """
 
 import json
@@ -14,7 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from penstock.testing.gitlab.ask import Request
 from penstock.testing.gitlab.call import Call
-from penstock.testing.gitlab.document import API, OUTSIDE, document, mended
+from penstock.testing.gitlab.document import API, OUTSIDE, mended
+from penstock.testing.gitlab.reference import DOCUMENT, reference
 
 _HOST = "http://localhost"
 # Every path may answer these, whether its list of answers says so or not: parameters that Grape refuses, a token that
@@ -28,13 +28,14 @@ def violations(calls: Iterable[Call]) -> list[str]:
     Answers that the fake was told to give are not looked at, their requests are. Raises `Unavailable` when the
     document is missing.
     """
+    reference(DOCUMENT)  # missing is said each time, whatever an earlier call found
     contract = _contract()
     return list(dict.fromkeys(line for call in calls for line in contract.violations(call)))
 
 
 @cache
 def _contract() -> "Contract":
-    return Contract(mended(document()))
+    return Contract(mended(reference(DOCUMENT)))
 
 
 @dataclass

@@ -5,15 +5,10 @@ them is no longer needed.
 """
 
 import copy
-import json
-import os
 import re
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from penstock.errors import Unavailable
 from penstock.testing.gitlab.ask import Json
 
 API = "/api/v4"
@@ -95,22 +90,6 @@ STATUSES = (
         "post", f"{_MERGE_REQUEST}/approve", 409, "sha in the body is documented, what a wrong one does is not"
     ),
 )
-
-
-def document_path() -> Path:
-    """Where the document lies; raises `Unavailable` when it does not."""
-    folder = os.environ.get("PENSTOCK_TEST_DATA", "")
-    path = Path(folder) / "gitlab-openapi" / "openapi_v3-trim-strict.json"
-    if not folder or not path.is_file():
-        raise Unavailable("GitLab's OpenAPI document is missing", where=str(path), now="set PENSTOCK_TEST_DATA")
-    return path
-
-
-@cache
-def document() -> Json:
-    """The document as it is; raises `Unavailable` when it is missing."""
-    found: Json = json.loads(document_path().read_text("utf-8"))
-    return found
 
 
 def mended(given: Json) -> Json:

@@ -15,7 +15,7 @@ from penstock.testing.gitlab.fault import Fault, error_answer
 from penstock.testing.gitlab.git_server import GitServer, is_push
 from penstock.testing.gitlab.listener import Listener, Raw
 from penstock.testing.gitlab.merge_request_routes import open_merge_request
-from penstock.testing.gitlab.outbox import Delivery, Hook
+from penstock.testing.gitlab.outbox import SWITCHES, Delivery, Hook
 from penstock.testing.gitlab.push import take_in
 from penstock.testing.gitlab.state import (
     DEVELOPER,
@@ -252,9 +252,7 @@ class GitlabFake:
     def add_webhook(self, url: str, *, token: str = "", signing_token: str = "", **switches: bool) -> Hook:
         """A webhook of all kinds of events, less those switched off (`push_events=False`)."""
         with self.lock:
-            every = dict.fromkeys(
-                ("push_events", "merge_requests_events", "note_events", "pipeline_events", "deployment_events"), True
-            )
+            every = dict.fromkeys(SWITCHES.values(), True)
             hook = Hook(self.state.next_id(), url, self.state.now(), token, signing_token, every | switches)
             self.state.outbox.hooks.append(hook)
             return hook

@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pygit2
+
 from penstock.testing.gitlab.access import basic_token, may_push
 from penstock.testing.gitlab.ask import Answer, Request
 from penstock.testing.gitlab.state import DEVELOPER, REPORTER, GitlabState, User
@@ -65,12 +67,10 @@ class GitServer:
 
     def install(self) -> None:
         """Lets the repository take pushes, and puts the hooks in."""
-        for name, value in (
-            ("http.receivepack", "true"),
-            ("receive.advertisePushOptions", "true"),
-            ("core.hooksPath", str(self._bare / "hooks")),
-        ):
-            subprocess.run(["git", "config", name, value], cwd=self._bare, check=True, env=self._environment())
+        config = pygit2.Config(str(self._bare / "config"))
+        config["http.receivepack"] = True
+        config["receive.advertisePushOptions"] = True
+        config["core.hooksPath"] = str(self._bare / "hooks")
         (self._bare / "hooks").mkdir(exist_ok=True)
         for name, text in _HOOKS.items():
             (self._bare / "hooks" / name).write_text(text)

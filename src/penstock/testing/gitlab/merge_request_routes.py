@@ -1,6 +1,6 @@
 """Routes of merge requests: create, read, change, merge."""
 
-from penstock.testing.gitlab.access import may_merge
+from penstock.testing.gitlab.access import may_merge, may_push
 from penstock.testing.gitlab.ask import Answer, Ask, Json, Refusal, forbidden, refuse, unauthorized
 from penstock.testing.gitlab.entities import commit, diff, pipeline, version
 from penstock.testing.gitlab.merge_request_entity import merge_request_basic, merge_request_page
@@ -65,16 +65,17 @@ def update_merge_request(ask: Ask) -> Answer:
             400, {"error": "title, target_branch, state_event, labels are missing, at least one must be given"}
         )
     event = ask.choice("state_event", ("close", "reopen"))
+    if event == "reopen" and made.state == "closed":
+        _require_free(state, made.source_branch, made.target_branch)
     before = _fields(made)
     _change_fields(ask, made)
     made.updated_at = state.now()
     if event == "close" and made.state == "opened":
         close(state, made, ask.user)
     elif event == "reopen" and made.state == "closed":
-        _require_free(state, made.source_branch, made.target_branch)
         made.state, made.closed_by, made.closed_at = "opened", None, None
         system_note(state, made, ask.user, "reopened")
-        if made.source_branch in state.heads and state.heads[made.source_branch] != made.head:
+        if state.heads.get(made.source_branch) != made.head:
             add_version(state, made)
         announce_merge_request(state, made, ask.user, "reopen", changes=state_change("closed", "opened"))
     elif not event:
@@ -119,6 +120,10 @@ def merge_merge_request(ask: Ask) -> Answer:
 def rebase_merge_request(ask: Ask) -> Answer:
     """Rebases the source branch at once, where GitLab does it a moment later."""
     made = ask.state.merge_request(ask.part("merge_request_iid"))
+    if made.state != "opened" or not branches_exist(ask.state, made):
+        raise forbidden("Source branch does not exist")
+    if not may_push(ask.state, ask.user, made.source_branch):
+        raise forbidden("Cannot push to source branch")
     rebase(ask.state, made, ask.user)
     return body_of({"rebase_in_progress": True}, 202)
 
@@ -175,7 +180,7 @@ def open_merge_request(
         if branch not in state.heads:
             raise refuse(400, {name: ["does not exist"]})
     _require_free(state, source, target)
-    now, iid = state.now(), max(state.merge_requests, default=0) + 1
+    now, iid = state.now(), next(state.iids)
     made = MergeRequest(state.next_id(), iid, title, description, source, target, author, now, now)
     state.merge_requests[iid] = made
     add_version(state, made)

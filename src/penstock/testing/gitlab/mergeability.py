@@ -39,7 +39,7 @@ def branch_reason(state: GitlabState, merge_request: MergeRequest) -> str:
     """What the branches themselves say against a merge; "" for nothing. Answered with 422."""
     if has_conflicts(state, merge_request):
         return "conflict"
-    if state.settings.merge_method == "ff" and not _is_ahead(state, merge_request):
+    if state.settings.merge_method != "merge" and not _is_ahead(state, merge_request):
         return "need_rebase"
     return ""
 

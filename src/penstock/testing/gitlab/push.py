@@ -31,8 +31,10 @@ def take_in(state: GitlabState, user: User) -> list[str]:
 
 
 def add_version(state: GitlabState, merge_request: MergeRequest) -> None:
-    """A diff version for the head that the source branch has now."""
-    target, head = state.heads[merge_request.target_branch], state.heads[merge_request.source_branch]
+    """A diff version for the head that the source branch has now; none where a branch is gone."""
+    target, head = state.heads.get(merge_request.target_branch), state.heads.get(merge_request.source_branch)
+    if target is None or head is None:
+        return
     base = state.repository.merge_base(target, head) or target
     merge_request.versions.append(Version(state.next_id(), head, base, target, state.now()))
     merge_request.reads_to_check = state.settings.checking_reads

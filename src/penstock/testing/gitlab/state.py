@@ -280,6 +280,7 @@ class GitlabState:
         self.heads: dict[str, str] = repository.heads()
         self.created_at = clock()
         self._clock = clock
+        self.iids = itertools.count(1)
         self._ids = itertools.count(101)
         self.administrator = self.add_user("root", "Administrator", "admin@example.com")
 

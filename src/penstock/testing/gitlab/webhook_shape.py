@@ -1,17 +1,10 @@
-"""Holds webhook payloads against GitLab's samples: no field that a sample has not, none of another type.
+"""Holds webhook payloads against GitLab's samples: no field that a sample has not, none of another type."""
 
-The samples lie in the folder that PENSTOCK_TEST_DATA names, as `gitlab-webhooks/*.json`.
-"""
-
-import json
-import os
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from penstock.errors import Unavailable
 from penstock.testing.gitlab.ask import Json
+from penstock.testing.gitlab.reference import reference, sample_name
 
 _SAMPLES = {
     "push": "push",
@@ -30,22 +23,7 @@ def shape_faults(kind: str, payload: Json) -> list[str]:
 
     Raises `Unavailable` when the sample is missing.
     """
-    return list(dict.fromkeys(_compare(kind, payload, _sample(kind), "")))
-
-
-def sample_path(kind: str) -> Path:
-    """Where the sample of a kind of event lies; raises `Unavailable` when it does not."""
-    folder = os.environ.get("PENSTOCK_TEST_DATA", "")
-    path = Path(folder) / "gitlab-webhooks" / f"{_SAMPLES[kind]}.json"
-    if not folder or not path.is_file():
-        raise Unavailable("a sample of GitLab's webhooks is missing", where=str(path), now="set PENSTOCK_TEST_DATA")
-    return path
-
-
-@cache
-def _sample(kind: str) -> Json:
-    found: Json = json.loads(sample_path(kind).read_text("utf-8"))
-    return found
+    return list(dict.fromkeys(_compare(kind, payload, reference(sample_name(_SAMPLES[kind])), "")))
 
 
 def _compare(kind: str, value: Any, sample: Any, place: str) -> Iterator[str]:
