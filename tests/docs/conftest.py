@@ -36,7 +36,7 @@ def worlds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(worlds_folder: Path, tmp_path: Path) -> Callable[[str], World]:
+def world(worlds_folder: Path, tmp_path: Path) -> Iterator[Callable[[str], World]]:
     """A copy of the named world for this test alone.
 
     empty     an empty folder
@@ -44,27 +44,49 @@ def world(worlds_folder: Path, tmp_path: Path) -> Callable[[str], World]:
     released  the demo's three clones: testcase-generator 1.0.0 in prod, 1.1.0 in dev with what canary asks for; it
               begins at the release manager
     served    the same with an executor on port 8080
+    gitlab    the project at a GitLab of its own, with merge request 1 open; it begins at the bot's clone
     """
+    with contextlib.ExitStack() as stack:
+        yield lambda name: _world(name, worlds_folder, tmp_path, stack)
 
-    def copy(name: str) -> World:
-        folder = tmp_path / "world"
-        environment = _environment(tmp_path)
-        if name == "empty":
-            folder.mkdir()
-            return World(folder, environment)
-        if name == "project":
-            _copy(worlds_folder, name, folder, lambda place: _make_project(place, environment))
-            _git(folder / "shop", "remote", "set-url", "origin", str(folder / "registry.git"))
-            return World(folder / "shop", environment)
-        assert name in {"released", "served"}, f"there is no world {name!r}"
-        _copy(worlds_folder, "released", folder, _make_released)
-        for clone in ("author", "approver", "release-manager"):
-            _git(folder / clone, "remote", "set-url", "origin", str(folder / "registry.git"))
-        environment["PENSTOCK_RELEASES_URL"] = str(folder / "releases")
-        environment["PENSTOCK_DATABASE_URL"] = f"sqlite:///{folder / 'store.db'}"
-        return World(folder / "release-manager", environment, SERVE if name == "served" else "")
 
-    return copy
+def _world(name: str, worlds: Path, tmp_path: Path, stack: contextlib.ExitStack) -> World:
+    folder = tmp_path / "world"
+    environment = _environment(tmp_path)
+    if name == "empty":
+        folder.mkdir()
+        return World(folder, environment)
+    if name in {"project", "gitlab"}:
+        _copy(worlds, "project", folder, lambda place: _make_project(place, environment))
+        _git(folder / "shop", "remote", "set-url", "origin", str(folder / "registry.git"))
+        if name == "gitlab":
+            environment |= _at_gitlab(folder, stack)
+        return World(folder / "shop", environment)
+    assert name in {"released", "served"}, f"there is no world {name!r}"
+    _copy(worlds, "released", folder, _make_released)
+    for clone in ("author", "approver", "release-manager"):
+        _git(folder / clone, "remote", "set-url", "origin", str(folder / "registry.git"))
+    environment["PENSTOCK_RELEASES_URL"] = str(folder / "releases")
+    environment["PENSTOCK_DATABASE_URL"] = f"sqlite:///{folder / 'store.db'}"
+    return World(folder / "release-manager", environment, SERVE if name == "served" else "")
+
+
+def _at_gitlab(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
+    """Puts a GitLab in front of the bare repository; returns what the bot's environment has."""
+    from penstock.testing.gitlab import GitlabFake
+
+    gitlab = stack.enter_context(GitlabFake(folder / "registry.git"))
+    gitlab.add_user("penstock", access_level=40, bot=True)
+    gitlab.add_user("ada", email="author@example.com")
+    gitlab.commit("words", {"notes.md": "A word.\n"}, "Say something", by="ada")
+    gitlab.open_merge_request("words", by="ada")
+    _git(folder / "shop", "remote", "set-url", "origin", gitlab.git_url("penstock"))
+    return {
+        "PENSTOCK_GITLAB_URL": gitlab.url,
+        "PENSTOCK_GITLAB_PROJECT": gitlab.project,
+        "PENSTOCK_GITLAB_TOKEN": gitlab.token_of("penstock"),
+        "PENSTOCK_GITLAB_WEBHOOK_TOKEN": "a-long-and-random-word",
+    }
 
 
 SERVE = """\

@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),
     "routes": ("routes", "Show the routing table in force; its history, soundness, changes."),
+    "gitlab": ("gitlab", "Work with GitLab: webhooks, poll, locks."),
     "upgrade": ("upgrade", "Bring the database to this program's schema."),
     "demo": ("demo", "Play the main job in a scratch project."),
     "dev": ("dev", "Start executor and Dagster UI together."),

@@ -1,14 +1,14 @@
 """`agentctl serve`: the executor."""
 
-import importlib.util
 import os
 
 import click
 import orjson
 
 from penstock.cli.context import project_settings
+from penstock.cli.extra import require_installed
 from penstock.cli.output import json_option, say
-from penstock.errors import Unavailable, WrongUse
+from penstock.errors import WrongUse
 
 
 @click.command()
@@ -36,7 +36,7 @@ def serve(host: str, port: int, releases: str | None, drain_s: float, insecure_d
             where="agentctl serve",
             now="on this machine alone: agentctl serve --insecure-dev",
         )
-    _require_server_extra()
+    require_installed(("fastapi", "uvicorn", "uvloop", "httptools"), "server")
     from penstock.executor.app import build_app
     from penstock.executor.executor import Executor
     from penstock.executor.loopback import require_loopback
@@ -55,16 +55,3 @@ def serve(host: str, port: int, releases: str | None, drain_s: float, insecure_d
     executor = Executor(settings)
     serve_executor(executor, build_app(executor), Listening(host, port, drain_s), announce)
     return 0
-
-
-def _require_server_extra() -> None:
-    missing = [name for name in ("fastapi", "uvicorn", "uvloop", "httptools") if not _is_installed(name)]
-    if missing:
-        raise Unavailable(f"not installed: {', '.join(missing)}", now="pip install 'penstock[server]'")
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ValueError:  # something else stands under that name
-        return False

@@ -1,1 +1,1 @@
-"""GitLab: merge requests, notes, commit statuses, commands in comments; the only importer of python-gitlab."""
+"""GitLab: merge requests are checked and commented, comments command, promotions may be merge requests."""

@@ -16,7 +16,7 @@ from pygit2.enums import FileMode, SortMode
 from penstock.errors import NotFound, Unavailable, WrongUse
 from penstock.registry.commit import Commit
 from penstock.registry.git_command import git
-from penstock.registry.git_push import push_commit
+from penstock.registry.git_push import push_commit, remote_head
 
 FULL_ID = 40
 REMOTE = "origin"
@@ -137,11 +137,15 @@ class Repository:
         return self.commit(later[-1]).time
 
     def branch_head(self, branch: str) -> str | None:
-        """The head of a branch of the remote as last fetched, of a local one without a remote; None: no such one."""
+        """The head of a branch of the remote as it is now, of a local one without a remote; None: no such one.
+
+        What was fetched once stays here after the remote has deleted it, so the remote is asked. Raises `Unavailable`.
+        """
         remote = self._named_remote(None)
-        name = f"refs/remotes/{self._tracking(remote)}/{branch}" if remote else f"refs/heads/{branch}"
+        if remote is not None:
+            return remote_head(self.root, remote, branch)
         try:
-            return self.resolve(name)
+            return self.resolve(f"refs/heads/{branch}")
         except NotFound:
             return None
 

@@ -35,6 +35,17 @@ def push_commit(
         git(root, ["update-ref", tracking, commit])
 
 
+def remote_head(root: Path, target: str, branch: str) -> str | None:
+    """The head of a branch of the remote `target` now; None if it has none. Raises `Unavailable`."""
+    answer = git(root, ["ls-remote", target, f"refs/heads/{branch}"])
+    if answer.status:
+        raise Unavailable(
+            f"git ls-remote failed: {answer.words}", where=target, now="check the network and your rights"
+        )
+    found = answer.out.split()
+    return found[0] if found else None
+
+
 def _refusal(
     root: Path, answer: Answer, branch: str, *, target: str, expected: str | None
 ) -> Conflict | Refused | Unavailable:

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penstock.errors import Conflict, Refused, Unavailable
+from penstock.errors import Conflict, NotFound, Refused, Unavailable
+from penstock.registry.commit import Commit
 from penstock.release.crash_point import step
 from penstock.release.move import Move
 from penstock.release.proposal import Proposal, proposal_branch
@@ -124,15 +125,28 @@ def _propose(workspace: Workspace, agent: str, expected: str | None, write: Call
 def _standing_proposal(
     workspace: Workspace, branch: str, path: str, expected: str | None, written: Written
 ) -> str | None:
-    """The head of the branch, if it is this very move on the file as it is now; its times may be older."""
-    head = workspace.repository.branch_head(branch)
-    if head is None:
+    """The head of the branch, if it is this very move on the file as it is now, not merged; its times may be older."""
+    repository = workspace.repository
+    head = repository.branch_head(branch)
+    try:
+        commit = repository.commit(head) if head is not None else None
+    except NotFound:  # pushed by another clone since the last fetch
         return None
-    commit = workspace.repository.commit(head)
+    if commit is None or not _waits(workspace, commit, path):
+        return None
     found = Move.of(commit, written.move.agent)
-    if found is None or found.claim != written.move.claim or len(commit.parents) != 1:
+    if found is None or found.claim != written.move.claim:
         return None
-    return head if workspace.repository.blob_id(commit.parents[0], path) == expected else None
+    return head if repository.blob_id(commit.parents[0], path) == expected else None
+
+
+def _waits(workspace: Workspace, commit: Commit, path: str) -> bool:
+    """Whether a commit is one of the file alone, made on the base branch and not merged yet."""
+    repository, base = workspace.repository, workspace.base_head()
+    if len(commit.parents) != 1 or repository.is_ancestor(commit.id, base):
+        return False
+    parent = commit.parents[0]
+    return repository.is_ancestor(parent, base) and set(repository.changes(parent, commit.id)) == {path}
 
 
 def _require_blob(workspace: Workspace, head: str, path: str, expected: str | None) -> None:

@@ -21,6 +21,8 @@ def why_not_merge(workspace: Workspace, agent: str, commit: str) -> str | None:
     if len(parents) != 1 or set(repository.changes(parents[0], commit)) != {path}:
         return f"it is not one commit that changes {path} alone"
     head = workspace.base_head()
+    if not repository.is_ancestor(parents[0], head):
+        return "it brings other commits beside its own"
     if repository.blob_id(head, path) != repository.blob_id(parents[0], path):
         return f"{path} moved on {workspace.settings.base_branch} since it was made"
     judge = Judge(workspace, workspace.releases.newest_table(), landing=now())

@@ -68,7 +68,7 @@ def reconcile(
     Raises `Unavailable` when Git or the release store cannot be read, `Conflict` when the branch was rewritten.
     """
     found = Reconciled(workspace.fetch())
-    _require_own_store(workspace, found.head)
+    require_own_store(workspace, found.head)
     workspace.releases.lineage(create=True)
     table = workspace.releases.newest_table()
     found.drift += broken_versions(workspace, table, found.head)
@@ -96,8 +96,8 @@ def reconcile(
     return found
 
 
-def _require_own_store(workspace: Workspace, head: str) -> None:
-    """An empty store beside a branch that was promoted on is the wrong one, or a mount that went away."""
+def require_own_store(workspace: Workspace, head: str) -> None:
+    """Raises `Unavailable` where the store is empty or away and the branch was promoted on: it is another's."""
     try:
         workspace.releases.lineage()
     except (NotFound, Unavailable):
