@@ -39,7 +39,7 @@ def test_lost_webhooks_change_nothing_but_the_delay(world: Callable[..., World])
     assert any("clerk@1.0.0 is moved to dev" in one for one in first.done)
     assert here.statuses(here.gitlab.head("topic"))[-1][0] == "success"
     assert len(here.notes(iid, "<!-- penstock:answer")) == 1
-    assert [one[0] for one in deployed(here)] == ["dev"]
+    assert [one[0] for one in deployed(here)] == ["dev/clerk"]
     calls = [call for call in here.gitlab.calls if call.request.method != "GET"]
     again = sync(bot, steps=steps(here))
     assert (again.done, again.problems) == ([], [])
@@ -55,7 +55,7 @@ def test_a_promotion_goes_its_way_by_the_poll_alone(world: Callable[..., World])
     bot = here.bot()
     said = [line for _ in range(2) for line in sync(bot, steps=steps(here)).done]
     assert any(line.startswith(f"!{iid}: merged") for line in said), said
-    assert [one[0] for one in deployed(here)] == ["canary"], "the first look tells what stands then"
+    assert [one[0] for one in deployed(here)] == ["canary/clerk"], "the first look tells what stands then"
     assert sync(bot, steps=steps(here)).done == []
 
 
@@ -132,18 +132,18 @@ def test_each_change_of_standing_is_one_deployment(world: Callable[..., World]) 
     bot.workspace.fetch()
     tables.publish(a={"dev": [entry("1.0.0")]})
     tables.publish(a={"prod": entry("1.0.0")}, b={"dev": [entry("2.0.0")]})
-    assert [(one.environment, one.agent) for one in put_deployments(bot)] == [("prod", "a"), ("dev", "b")]
+    assert [one.environment for one in put_deployments(bot)] == ["prod/a", "dev/b"]
     tables.publish(a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
     tables.publish(a={"prod": entry("1.1.0")}, b={"prod": entry("2.0.0"), "status": "frozen"})
     tables.publish(pending=True, a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
-    told = [(one.generation, one.environment, one.agent, one.version) for one in put_deployments(bot)]
-    assert told == [(3, "prod", "b", "2.0.0"), (4, "prod", "a", "1.1.0"), (5, "prod", "a", "1.0.0")]
+    told = [(one.generation, one.environment, one.version) for one in put_deployments(bot)]
+    assert told == [(3, "prod/b", "2.0.0"), (4, "prod/a", "1.1.0"), (5, "prod/a", "1.0.0")]
     assert put_deployments(bot) == put_deployments(here.bot()) == []
     tables.publish(a={"prod": entry("1.0.0")}, b={"prod": entry("2.0.0")})
     assert put_deployments(bot) == []
     assert [(name, status) for name, _, status in deployed(here)] == [
-        *(("prod", "success"), ("dev", "success")),
-        *[("prod", "success")] * 3,
+        *(("prod/a", "success"), ("dev/b", "success")),
+        *(("prod/b", "success"), ("prod/a", "success"), ("prod/a", "success")),
     ]
 
 
@@ -233,6 +233,6 @@ def test_jobs_do_the_parts_of_a_look(world: Callable[..., World]) -> None:
     proposal = here.propose(("clerk", "1.0.0", "canary"))
     here.approve_request(proposal, "ben")
     assert do("promotion", proposal)[0].startswith(f"!{proposal}: merged")
-    assert [one[0] for one in deployed(here)] == ["dev", "canary"]
+    assert [one[0] for one in deployed(here)] == ["dev/clerk", "canary/clerk"]
     with pytest.raises(PenstockError):
         do_job(here.settings.model_copy(update={"gitlab_url": ""}), Job("base"), lambda: False)

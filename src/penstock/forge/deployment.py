@@ -1,7 +1,8 @@
 """Environments and deployments: what the routing tables say, told to GitLab once for each change of an agent's place.
 
-A generation in which an agent's version in dev, canary or prod changed is one deployment to that environment. What was
-told is marked in the release store; a crash before the mark is found again by the deployment itself.
+A generation in which an agent's version in dev, canary or prod changed is one deployment to that environment of the
+agent (`prod/clerk`), the same that the jobs of a child pipeline name. What was told is marked in the release store; a
+crash before the mark is found again by the deployment itself.
 """
 
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from datetime import timedelta
 
 import orjson
 
+from penstock.contracts.policy import Stage
 from penstock.contracts.routing_table import AgentRoutes, Entry, RoutingTable
 from penstock.errors import Conflict, NotFound
 from penstock.forge.bot import Bot
+from penstock.forge.child_pipeline import environment_of
+from penstock.gates.context import STAGES
 from penstock.release.clock import moment_of, stamp
 from penstock.store.objects import ObjectStore
 
-ENVIRONMENTS = ("dev", "canary", "prod")
 FOLDER = "deployments/"
 SKEW = timedelta(minutes=10)
 """How far GitLab's clock and ours may differ."""
@@ -27,16 +30,21 @@ class Deployment:
     """One version that came to an environment with a generation of the routing table."""
 
     generation: int
-    environment: str
+    stage: Stage
     agent: str
     version: str
     commit: str
     since: str
 
     @property
+    def environment(self) -> str:
+        """Its name in GitLab."""
+        return environment_of(self.agent, self.stage)["name"]
+
+    @property
     def mark(self) -> str:
         """The object that says that GitLab knows of it."""
-        return f"{FOLDER}{self.generation:012d}/{self.environment}.{self.agent}.json"
+        return f"{FOLDER}{self.generation:012d}/{self.stage}.{self.agent}.json"
 
 
 def put_deployments(bot: Bot) -> list[Deployment]:
@@ -78,20 +86,20 @@ def _changes(before: RoutingTable | None, table: RoutingTable) -> Iterator[Deplo
     for agent, routes in table.agents.items():
         commit = table.source.commit if table.overlay.get(agent) else routes.commit or table.source.commit
         known = before.agents.get(agent) if before is not None else None
-        for environment in ENVIRONMENTS:
-            old = {one.version for one in _entries(known, environment)}
-            for entry in _entries(routes, environment):
+        for stage in STAGES:
+            old = {one.version for one in _entries(known, stage)}
+            for entry in _entries(routes, stage):
                 if entry.version not in old and commit is not None:
-                    yield Deployment(table.generation, environment, agent, entry.version, commit, table.created_at)
+                    yield Deployment(table.generation, stage, agent, entry.version, commit, table.created_at)
 
 
-def _entries(routes: AgentRoutes | None, environment: str) -> list[Entry]:
-    """What stands in an environment; of dev the version that came last, as GitLab knows one deployment at a time."""
+def _entries(routes: AgentRoutes | None, stage: Stage) -> list[Entry]:
+    """What stands in a stage; of dev the version that came last, as GitLab knows one deployment at a time."""
     if routes is None:
         return []
-    if environment == "dev":
+    if stage == "dev":
         return list(routes.dev[-1:])
-    entry = routes.canary if environment == "canary" else routes.prod
+    entry = routes.canary if stage == "canary" else routes.prod
     return [entry] if entry is not None else []
 
 
@@ -125,8 +133,8 @@ def _known(bot: Bot, one: Deployment) -> int | None:
 
 
 def _marked(objects: ObjectStore, one: Deployment) -> set[int]:
-    """The deployments of the same environment that marks of other agents and generations name."""
-    names = [name for name in objects.list(FOLDER) if f"/{one.environment}." in name]
+    """The deployments to the same environment that marks of other generations name."""
+    names = [name for name in objects.list(FOLDER) if name.endswith(f"/{one.stage}.{one.agent}.json")]
     return {int(orjson.loads(objects.get(name) or b"{}").get("deployment", 0)) for name in names}
 
 

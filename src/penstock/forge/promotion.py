@@ -60,19 +60,31 @@ def put_proposal(connection: Connection, target: str, branch: str, said: dict[st
 
 def proposal_text(commit: str, move: Move, text: str) -> dict[str, Any]:
     """What the merge request says: title, plan, and what approving or closing it does."""
-    parts = [
-        mark(KIND, {"commit": commit, "evidence": move.evidence}),
-        harmless(text),
-        f"Approving this merge request approves evidence `{move.evidence}` for {move.stage}, for commit "
-        f"`{commit[:12]}` and no other. It is merged once nothing stands in the way. Closing it ends the promotion.",
-    ]
+    parts = [mark(KIND, {"commit": commit, "evidence": move.evidence}), harmless(text), _meaning(commit, move)]
     return {
-        "title": f"Promote {move.agent}@{move.version} to {move.stage}",
+        "title": _title(move),
         "description": "\n\n".join(parts)[:LONGEST],
         "labels": [LABEL],
         "squash": False,
         "remove_source_branch": True,
     }
+
+
+def _title(move: Move) -> str:
+    what = move.sentence.removesuffix(f" {move.stage}") if move.stage is not None else move.sentence
+    to = f" to {move.stage}" if move.action == "promote" else ""
+    return f"{what[:1].upper()}{what[1:]}{to}"
+
+
+def _meaning(commit: str, move: Move) -> str:
+    """What approving and closing it does: a step of a canary and what is in force already ask nobody."""
+    merged = "It is merged once nothing stands in the way."
+    if move.action != "promote":
+        return f"It asks for no approval. {merged}"
+    return (
+        f"Approving this merge request approves evidence `{move.evidence}` for {move.stage}, for commit "
+        f"`{commit[:12]}` and no other. {merged} Closing it ends the promotion."
+    )
 
 
 def _updated(connection: Connection, found: dict[str, Any], said: dict[str, Any]) -> Any:

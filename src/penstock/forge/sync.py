@@ -117,7 +117,7 @@ def look_at_request(bot: Bot, iid: int, steps: Steps, found: Synced, cancelled: 
 def tell_deployments(bot: Bot, found: Synced) -> None:
     """Brings environments and deployments up to date."""
     told = _try(found, "deployments", lambda: put_deployments(bot))
-    found.done += [f"{one.environment}: {one.agent}@{one.version}" for one in told or ()]
+    found.done += [f"{one.environment}: {one.version}" for one in told or ()]
 
 
 @dataclass(frozen=True, slots=True)
