@@ -172,54 +172,41 @@ class World:
 
     def live_runs(self, agent: str, count: int, *, stage: str = "canary", status: str = "finished") -> None:
         """Stored live runs of what stands at a stage, as the spool's drain writes them."""
-        routes = self.routes(agent)
-        entry = routes.canary if stage == "canary" else routes.prod
-        assert entry is not None
-        workspace = self.workspace(MANAGER)
-        for _ in range(count):
-            self.runs += 1
-            run = {
-                "runId": f"run-{self.runs}",
-                "agent": agent,
-                "version": entry.version,
-                "release": entry.release,
-                "stage": stage,
-                "mode": "live",
-                "status": status,
-                "tenant": "t",
-                "sessionId": None,
-                "startedAt": stamp(now()),
-                "durationMs": 5.0,
-                "costUsd": 0.0,
-            }
-            workspace.runs.ingest([{"kind": "run", "run": run}])
+        self.store([self.run(agent, stage, at=now(), status=status) for _ in range(count)])
 
-    def sessions(self, agent: str, stage: str, count: int, *, failed: int = 0, at: datetime, **fields: Any) -> None:
+    def sessions(self, agent: str, stage: str, count: int, *, failed: int = 0, at: datetime) -> None:
         """Stored live sessions of one run each, a second apart from `at` on; the first `failed` of them failed."""
-        routes = self.routes(agent)
-        entry = routes.canary if stage == "canary" else routes.prod
-        assert entry is not None
+        reason = "canary weight" if stage == "canary" else "prod"
         runs = []
         for number in range(count):
-            self.runs += 1
-            run = {
-                "runId": f"run-{self.runs}",
-                "agent": agent,
-                "version": entry.version,
-                "release": entry.release,
-                "stage": stage,
-                "mode": "live",
-                "status": "failed" if number < failed else "finished",
-                "tenant": "t",
-                "sessionId": f"session-{self.runs}",
-                "startedAt": stamp(at + timedelta(seconds=number)),
-                "durationMs": 5.0,
-                "usage": {"costUsd": 0.0, "toolCalls": 0, "toolFailures": 0},
-                "routedBy": "canary weight" if stage == "canary" else "prod",
-                **fields,
-            }
-            runs.append({"kind": "run", "run": run})
-        self.workspace(MANAGER).runs.ingest(runs)
+            status = "failed" if number < failed else "finished"
+            moment = at + timedelta(seconds=number)
+            session = f"session-{self.runs}"
+            runs.append(self.run(agent, stage, at=moment, status=status, sessionId=session, routedBy=reason))
+        self.store(runs)
+
+    def store(self, runs: list[dict[str, Any]]) -> None:
+        self.workspace(MANAGER).runs.ingest([{"kind": "run", "run": run} for run in runs])
+
+    def run(self, agent: str, stage: str, *, at: datetime, **fields: Any) -> dict[str, Any]:
+        routes = self.routes(agent)
+        entry = routes.canary if stage == "canary" else routes.prod
+        assert entry is not None
+        self.runs += 1
+        return {
+            "runId": f"run-{self.runs}",
+            "agent": agent,
+            "version": entry.version,
+            "release": entry.release,
+            "stage": stage,
+            "mode": "live",
+            "tenant": "t",
+            "sessionId": None,
+            "startedAt": stamp(at),
+            "durationMs": 5.0,
+            "usage": {"costUsd": 0.0, "toolCalls": 0, "toolFailures": 0},
+            **fields,
+        }
 
     def approve(self, agent: str, version: str, stage: Any, who: tuple[str, str]) -> None:
         from penstock.release.approval import decide
