@@ -1,6 +1,7 @@
 """Clocks that are wrong: a promoter's, an approver's, a ticker's, minutes and hours off, and one that steps midway."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -52,7 +53,7 @@ def ticked(here: World) -> Any:
     return found
 
 
-@pytest.mark.parametrize("off", OFF, ids=str)
+@pytest.mark.parametrize("off", [OFF[0], OFF[3]], ids=str)
 def test_a_promoter_whose_clock_is_wrong_publishes_what_every_other_agrees_to(
     here: World, clock: Clock, off: timedelta
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_promoter_whose_clock_is_wrong_publishes_what_every_other_agrees_to(
     clock.jump(hours=7)
     assert first.did == "advanced" or ticked(here).did == "advanced", "a clock that is ahead only lets a step wait"
     assert here.routes().canary.step == 2
+    clock.jump(hours=6)
     clock.jumped += off
     promote(here.workspace(MANAGER), ("helper", "1.1.0", "prod"))
     clock.jumped -= off
@@ -90,7 +92,7 @@ def test_a_promoter_whose_clock_is_ahead_of_an_approval_s_end_is_refused(here: W
     promote(here.workspace(MANAGER), ("helper", "1.1.0", "prod"))
 
 
-@pytest.mark.parametrize("off", OFF, ids=str)
+@pytest.mark.parametrize("off", [OFF[1], OFF[2]], ids=str)
 def test_an_approver_whose_clock_is_wrong(here: World, clock: Clock, off: timedelta) -> None:
     """An approval of the future counts at once, and none counts for longer than it says."""
     promote(here.workspace(MANAGER), ("helper", "1.1.0", "canary"))
@@ -104,11 +106,20 @@ def test_an_approver_whose_clock_is_wrong(here: World, clock: Clock, off: timede
     assert here.reconcile().drift == []
 
 
-@pytest.mark.parametrize("point", ["evidence read again", "commit written", "commit pushed", "table read"])
-@pytest.mark.parametrize("off", [timedelta(hours=-3), timedelta(minutes=30)], ids=str)
-def test_a_clock_that_steps_midway_leaves_no_commit_that_does_not_resolve(
-    here: World, clock: Clock, off: timedelta, point: str
-) -> None:
+def test_a_clock_that_steps_midway_leaves_no_commit_that_does_not_resolve(here: World, clock: Clock) -> None:
+    points = ["evidence read again", "commit written", "commit pushed", "table read"]
+    for number, point in enumerate(points):
+        off = timedelta(minutes=30) if number % 2 else timedelta(hours=-1)
+        with stepping(clock, point, off):
+            promote(here.workspace(MANAGER), ("helper", "1.1.0", "canary"))
+        assert here.routes().canary.version == "1.1.0"
+        assert here.reconcile().drift == []
+        back(here)
+
+
+@contextlib.contextmanager
+def stepping(clock: Clock, point: str, off: timedelta) -> Iterator[None]:
+    """The clock steps by `off` at the first time that the point is reached; it must be."""
     stepped: list[str] = []
 
     def steps(reached: str) -> None:
@@ -118,42 +129,37 @@ def test_a_clock_that_steps_midway_leaves_no_commit_that_does_not_resolve(
 
     crash_point.arm(steps)
     try:
-        promote(here.workspace(MANAGER), ("helper", "1.1.0", "canary"))
+        yield
     finally:
         crash_point.arm(None)
     assert stepped
-    assert here.routes().canary.version == "1.1.0"
-    assert here.reconcile().drift == []
+
+
+def back(here: World) -> None:
+    """The canary's way back to dev, and the hold lifted."""
+    assert roll_back(here.workspace(MANAGER), "helper", "bad", stage="canary", keep=True).pending == ""
+    unhold(here.workspace(MANAGER), "helper", "over")
 
 
 def test_a_step_whose_clock_jumps_midway_is_published(here: World, clock: Clock) -> None:
     promote(here.workspace(MANAGER), ("helper", "1.1.0", "canary"))
     clock.jump(hours=2)
 
-    def steps(reached: str) -> None:
-        if reached == "step's evidence stored":
-            clock.jump(hours=-4)
-
-    crash_point.arm(steps)
-    try:
+    with stepping(clock, "step's evidence stored", timedelta(hours=-4)):
         assert ticked(here).did == "advanced"
-    finally:
-        crash_point.arm(None)
     assert here.reconcile().drift == []
     clock.jump(days=2)
     assert ticked(here).did == "done"
 
 
-@pytest.mark.parametrize("off", OFF, ids=str)
-def test_a_rollback_needs_no_right_time(here: World, clock: Clock, off: timedelta) -> None:
-    promote(here.workspace(MANAGER), ("helper", "1.1.0", "canary"))
-    clock.jumped += off
-    assert roll_back(here.workspace(MANAGER), "helper", "bad", stage="canary").pending == ""
-    clock.jumped -= off
-    assert here.reconcile().drift == []
-    assert (here.routes().canary, here.routes().hold["reason"]) == (None, "bad")
-    unhold(here.workspace(MANAGER), "helper", "over")
-    assert here.reconcile().drift == []
+def test_a_rollback_needs_no_right_time(here: World, clock: Clock) -> None:
+    for off in OFF:
+        promote(here.workspace(MANAGER), ("helper", "1.1.0", "canary"))
+        clock.jumped += off
+        back(here)
+        clock.jumped -= off
+        assert here.reconcile().drift == []
+        assert (here.routes().canary, here.routes().hold) == (None, None)
 
 
 def test_a_clock_in_a_blackout_s_window_is_what_the_promoter_goes_by(here: World, clock: Clock) -> None:
