@@ -209,7 +209,7 @@ def _require_standing(workspace: Workspace, agent: str) -> Standing:
     return found
 
 
-def _decided(driver: Workspace, found: Standing) -> tuple[Action | Literal["errored"], str]:
+def due(driver: Workspace, found: Standing) -> tuple[Action | Literal["errored"], str]:
     """What is to be done now, and one sentence why; a held canary waits, whatever its sessions say."""
     rollout = found.rollout
     kept = [one.sentence for one in hindrances(driver, found)]
@@ -227,13 +227,13 @@ def _decided(driver: Workspace, found: Standing) -> tuple[Action | Literal["erro
 
 
 def _would(driver: Workspace, found: Standing) -> Ticked:
-    action, why = _decided(driver, found)
+    action, why = due(driver, found)
     did = WITHOUT_A_MOVE.get(action, f"would {action}")
     return Ticked(found.agent, found.version, did, why, found.rollout)
 
 
 def _act(driver: Workspace, found: Standing) -> Ticked:
-    action, why = _decided(driver, found)
+    action, why = due(driver, found)
     if action == "advance":
         return _advanced(driver, found, _step_move(driver, found))
     if action == "abort":
