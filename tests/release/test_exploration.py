@@ -42,7 +42,7 @@ DECIDERS: dict[str, str] = {"canary": BEN, "prod": MIA}
 BEGIN = datetime(2026, 11, 20, 10, tzinfo=UTC)
 CLOSED_HOURS = {22, 23, 0, 1, 2, 3, 4, 5}
 GATES: dict[str, str] = {"dev": "smoke", "canary": "quality", "prod": "slo"}
-STOPS = [lifecycle.freeze, lifecycle.thaw, lifecycle.thaw, lifecycle.disable_agent, *[lifecycle.unhold] * 3]
+WAYS = ["as it is", "all is there", "all is there", "override"]
 KEYS = [f"session-{number}" for number in range(150)]
 PIPELINE = Pipeline.model_validate(
     yaml.safe_load("""
@@ -87,6 +87,16 @@ class Lifecycle(RuleBasedStateMachine):
         self.served: set[str] = set()
         self.grown: tuple[tuple[str, str], int] = (("", ""), 0)
         self.met: set[str] = set()
+        for version in ("0.1.0", "0.2.0"):
+            self.versions.append(version)
+            self.spec = lifecycle.to_dev(self.spec, lifecycle.standing(version, "direct"))
+            self.spec = lifecycle.to_canary(self.spec, version, share_at(PIPELINE, 1), stamp(self.now))
+            self.spec = lifecycle.to_prod(self.spec, version, until=stamp(self.now), now="")
+            self.served.add(version)
+        for version in ("0.3.0", "0.4.0"):
+            self.versions.append(version)
+            self.spec = lifecycle.to_dev(self.spec, lifecycle.standing(version, "direct"))
+        self.spec = lifecycle.to_canary(self.spec, "0.3.0", share_at(PIPELINE, 1), stamp(self.now))
 
     @property
     def is_closed(self) -> bool:
@@ -167,7 +177,7 @@ class Lifecycle(RuleBasedStateMachine):
         except Refused:
             return
 
-    @rule(hours=st.sampled_from([1, 2, 9, 80]))
+    @rule(hours=st.sampled_from([1, 9, 80]))
     def wait(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
 
@@ -204,24 +214,38 @@ class Lifecycle(RuleBasedStateMachine):
         version = data.draw(st.sampled_from(self.versions[-3:]))
         who = DECIDERS[stage] if by == "who decides" else ADA
         for kind in kinds:
-            one = Approval(
-                kind=cast(Any, kind),
-                evidence=self.view(version, stage).digest,
-                release=digest_of(version),
-                stage=stage,
-                who=who,
-                at=stamp(self.now),
-                expires_at=stamp(self.now + timedelta(hours=48)),
-                comment="good",
-                gate=GATES[stage] if kind == "accept" else None,
-            )
-            self.decisions.setdefault((version, stage), []).append(one)
+            self.decide_now(version, stage, kind, who)
 
-    @precondition(lambda self: self.versions)
-    @rule(data=st.data(), stage=st.sampled_from(["canary", "canary", "prod", "prod"]), override=st.booleans())
-    def promote(self, data: st.DataObject, stage: Stage, override: bool) -> None:
-        standing = self.spec.canary.version if self.spec.canary is not None and stage == "prod" else None
-        version = standing or data.draw(st.sampled_from(self.versions[-3:]))
+    def decide_now(self, version: str, stage: Stage, kind: str, who: str) -> None:
+        one = Approval(
+            kind=cast(Any, kind),
+            evidence=self.view(version, stage).digest,
+            release=digest_of(version),
+            stage=stage,
+            who=who,
+            at=stamp(self.now),
+            expires_at=stamp(self.now + timedelta(hours=48)),
+            comment="good",
+            gate=GATES[stage] if kind == "accept" else None,
+        )
+        self.decisions.setdefault((version, stage), []).append(one)
+
+    @rule(data=st.data(), way=st.sampled_from(WAYS))
+    def promote_to_canary(self, data: st.DataObject, way: str) -> None:
+        self.promote(data, "canary", way)
+
+    @rule(data=st.data(), way=st.sampled_from(WAYS))
+    def promote_to_prod(self, data: st.DataObject, way: str) -> None:
+        self.promote(data, "prod", way)
+
+    def promote(self, data: st.DataObject, stage: Stage, way: str) -> None:
+        standing = [self.spec.canary.version] if self.spec.canary is not None else []
+        there = [one.version for one in self.spec.dev] if stage == "canary" else standing
+        version = data.draw(st.sampled_from(there or self.versions))
+        override = way == "override"
+        if way == "all is there":
+            self.outcomes[version, stage] = "passed"
+            self.decide_now(version, stage, "approve", DECIDERS[stage])
         done = self.plan(self.spec, version, stage, self.now)
         if done.blocking(OVERRIDABLE if override else frozenset()):
             return
@@ -246,15 +270,16 @@ class Lifecycle(RuleBasedStateMachine):
         assert digest_of(version) not in self.spec.quarantined
 
     @precondition(lambda self: self.spec.canary is not None and self.spec.prod is not None)
-    @rule(sessions=st.sampled_from([0, 10, 30]), analysis=st.sampled_from(["passed"] * 5 + ["failed", "errored"]))
-    def sessions_come(self, sessions: int, analysis: str) -> None:
-        self.sessions, self.analysis = self.sessions + sessions, analysis
-
-    @precondition(lambda self: self.spec.canary is not None and self.spec.prod is not None)
-    @rule(times=st.integers(1, 4), hours=st.sampled_from([0, 2]))
-    def tick(self, times: int, hours: int) -> None:
+    @rule(
+        times=st.integers(1, 4),
+        hours=st.sampled_from([0, 2, 2]),
+        sessions=st.sampled_from([0, 30]),
+        analysis=st.sampled_from(["passed"] * 6 + ["failed", "errored"]),
+    )
+    def tick(self, times: int, hours: int, sessions: int, analysis: str) -> None:
+        self.analysis = analysis
         for _ in range(times):
-            self.now += timedelta(hours=hours)
+            self.sessions, self.now = self.sessions + sessions, self.now + timedelta(hours=hours)
             self.tick_once()
 
     def tick_once(self) -> None:
@@ -323,19 +348,26 @@ class Lifecycle(RuleBasedStateMachine):
         if version not in self.spec.disabled:
             self.attempt(lambda: lifecycle.roll_back_prod(self.spec, lifecycle.standing(version, "direct")))
 
-    @rule()
-    def hold(self) -> None:
-        self.spec = lifecycle.hold(self.spec, MIA, stamp(self.now), "look closer")
-
-    @rule(move=st.sampled_from(STOPS))
-    def stop_or_go(self, move: Callable[[StagesSpec], StagesSpec]) -> None:
-        self.attempt(lambda: move(self.spec))
-
-    @rule(stops=st.booleans())
-    def line(self, stops: bool) -> None:
-        self.stop = None
-        if stops:
+    @rule(what=st.sampled_from(["hold", "freeze", "disable", "line", "unhold", "thaw", "start"]))
+    def stop_or_go(self, what: str) -> None:
+        moves = {"freeze": lifecycle.freeze, "disable": lifecycle.disable_agent, "thaw": lifecycle.thaw}
+        moves["unhold"] = lifecycle.unhold
+        if what == "hold":
+            self.spec = lifecycle.hold(self.spec, MIA, stamp(self.now), "look closer")
+        elif what in moves:
+            self.attempt(lambda: moves[what](self.spec))
+        else:
+            self.stop = None
+        if what == "line":
             self.stop = LineStop(who=MIA, name="Mia", identified_by="git-config", at=stamp(self.now), reason="fire")
+
+    @rule()
+    def lift_all(self) -> None:
+        """A morning on which everything that stands in the way of moves is lifted."""
+        self.now = (self.now + timedelta(days=1)).replace(hour=7)
+        self.spec = self.spec if self.spec.status == "active" else lifecycle.thaw(self.spec)
+        self.spec = self.spec if self.spec.hold is None else lifecycle.unhold(self.spec)
+        self.stop = None
 
     @precondition(lambda self: self.versions)
     @rule(data=st.data(), move=st.sampled_from([lifecycle.deprecate, lifecycle.disable]))
@@ -391,10 +423,8 @@ class Lifecycle(RuleBasedStateMachine):
         kept = self.spec, self.now, self.stop, self.sessions, self.analysis
         served, version = set(self.served), "9.0.0"
         try:
-            self.stop, self.analysis = None, "passed"
-            self.now = (self.now + timedelta(days=1)).replace(hour=7)
-            self.spec = self.spec if self.spec.status == "active" else lifecycle.thaw(self.spec)
-            self.spec = self.spec if self.spec.hold is None else lifecycle.unhold(self.spec)
+            self.lift_all()
+            self.analysis = "passed"
             self.outcomes |= {(version, stage): "passed" for stage in GATES}
             for stage in GATES:
                 if stage == "prod" and self.spec.prod is not None:
@@ -416,11 +446,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def go(self, version: str, stage: Stage) -> None:
         if stage != "dev":
-            digest_ = self.view(version, stage).digest
-            expires = stamp(self.now + timedelta(hours=1))
-            said = {"evidence": digest_, "release": digest_of(version), "stage": stage, "comment": "good"}
-            one = {"kind": "approve", "who": DECIDERS[stage], "at": stamp(self.now), "expires_at": expires, **said}
-            self.decisions[version, stage] = [Approval.model_validate(one)]
+            self.decide_now(version, stage, "approve", DECIDERS[stage])
         done = self.plan(self.spec, version, stage, self.now)
         assert done.ready, done.unmet
         assert done.after is not None

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -66,15 +67,15 @@ class Shop:
     def require_served(self, version: str) -> None:
         """Every executor answers by that version, once it has looked."""
         for running in self.executors:
-            wait_until(lambda one=running: served_by(one) == version, what=f"{version} in {running.url}", timeout_s=60)
+            wait_until(partial(serves, running, version), what=f"{version} in {running.url}", timeout_s=60)
 
 
-def served_by(running: Running) -> str:
+def serves(running: Running, version: str) -> bool:
     with contextlib.suppress(httpx.HTTPError), running.client() as client:
         answer = client.post("/v1/agents/helper/runs", json={"input": '{"text": "hello"}'})
         if answer.status_code == 200:
-            return str(answer.json()["version"])
-    return ""
+            return bool(answer.json()["version"] == version)
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +201,7 @@ def planned_before(here: World) -> list[Callable[[], object]]:
         workspace.fetch()
         planned = plan_promotion(workspace, (agent, version, "canary"))
         assert planned.ready
-        found.append(lambda at=workspace, what=planned: apply_plan(at, what, APPROVER[1]))
+        found.append(partial(apply_plan, workspace, planned, APPROVER[1]))
     return found
 
 
