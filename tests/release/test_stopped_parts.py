@@ -157,6 +157,14 @@ def database_hangs(here: World, patched: Patch) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def database_refuses(here: World, patched: Patch) -> Iterator[str]:
+    """A PostgreSQL whose port nobody listens on."""
+    patched.setenv("PENSTOCK_DATABASE_URL", "postgresql://penstock@127.0.0.1:9/penstock")
+    yield ""
+    patched.undo()
+
+
+@contextlib.contextmanager
 def dagster_down(here: World, patched: Patch) -> Iterator[str]:
     """Dagster moves promotions, and no daemon of it runs."""
     patched.setenv("PENSTOCK_DRIVER", "dagster")
@@ -164,7 +172,10 @@ def dagster_down(here: World, patched: Patch) -> Iterator[str]:
     patched.undo()
 
 
-@pytest.mark.parametrize("stopped", [git_away, git_hangs, database_locked, database_hangs, dagster_down])
+PARTS = [git_away, git_hangs, database_locked, database_refuses, database_hangs, dagster_down]
+
+
+@pytest.mark.parametrize("stopped", PARTS)
 def test_a_rollback_is_in_force_and_nothing_undoes_it(
     shop: Shop, monkeypatch: Patch, stopped: Callable[[World, Patch], Any]
 ) -> None:
