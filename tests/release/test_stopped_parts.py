@@ -198,7 +198,7 @@ def test_a_rollback_is_in_force_and_nothing_undoes_it(
     assert here.routes().hold["reason"] == "bad answers"
     assert f"prod: {{version: {back}" in here.stages_text()
     shop.require_served(back)
-    unhold(here.workspace(MANAGER), "helper", "over")
+    assert unhold(here.workspace(MANAGER), "helper", "over").pending == ""
 
 
 def planned_before(here: World) -> list[Callable[[], object]]:
@@ -211,7 +211,7 @@ def planned_before(here: World) -> list[Callable[[], object]]:
         workspace = here.workspace(APPROVER)
         workspace.fetch()
         planned = plan_promotion(workspace, (agent, version, "canary"))
-        assert planned.ready
+        assert planned.ready, planned.unmet
         found.append(partial(apply_plan, workspace, planned, APPROVER[1]))
     return found
 
@@ -228,7 +228,7 @@ def test_an_executor_that_starts_anew_serves_what_was_rolled_back_to(shop: Shop,
         shop.require_served(back)
     here.reconcile()
     shop.require_served(back)
-    unhold(here.workspace(MANAGER), "helper", "over")
+    assert unhold(here.workspace(MANAGER), "helper", "over").pending == ""
 
 
 def test_a_git_that_hangs_is_ended_with_its_helpers(shop: Shop, monkeypatch: Patch) -> None:
