@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -252,22 +252,37 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for name, module in list(sys.modules.items()):
         if name.startswith("penstock.") and getattr(module, "now", None) is made.real:
             monkeypatch.setattr(module, "now", made)
-    monkeypatch.setattr(pygit2, "Signature", lambda name, mail: signature(name, mail, int(made().timestamp()), 0))
+
+    def signed(name: str, mail: str, at: int | None = None, offset: int = 0) -> pygit2.Signature:
+        return signature(name, mail, int(made().timestamp()) if at is None else at, offset)
+
+    monkeypatch.setattr(pygit2, "Signature", signed)
     return made
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
     """A world with the agent `helper` (and those named) at 1.0.0, merged and not yet reconciled."""
-    monkeypatch.setenv("PENSTOCK_RELEASES_URL", str(tmp_path / "releases"))
-    monkeypatch.setenv("PENSTOCK_DATABASE_URL", f"sqlite:///{tmp_path / 'store.db'}")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    return world_maker(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def lasting_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., World]]:
+    """The same for all tests of a file."""
+    with pytest.MonkeyPatch.context() as patched:
+        yield world_maker(tmp_path_factory.mktemp("world"), patched)
+
+
+def world_maker(home: Path, patched: pytest.MonkeyPatch) -> Callable[..., World]:
+    patched.setenv("PENSTOCK_RELEASES_URL", str(home / "releases"))
+    patched.setenv("PENSTOCK_DATABASE_URL", f"sqlite:///{home / 'store.db'}")
+    patched.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
     def make(*agents: str, files: dict[str, str] | None = None, remote: bool = True) -> World:
         content = dict(SHARED)
         for agent in agents or ("helper",):
             content |= agent_files(agent, "1.0.0")
-        made = project({**content, **(files or {})}, tmp_path / "author", remote=remote)
-        return World(tmp_path, made, {AUTHOR[1]: made})
+        made = project({**content, **(files or {})}, home / "author", remote=remote)
+        return World(home, made, {AUTHOR[1]: made})
 
     return make

@@ -402,3 +402,21 @@ def test_a_proof_that_is_there_lets_the_step_go(growing: World, clock: Clock) ->
         meet(here, clock, canaries=1, prods=2, at=at + timedelta(seconds=30 * minute))
     clock.jump(hours=2)
     assert ticked(here).did == "advanced"
+
+
+def test_a_hold_that_git_lacks_keeps_a_step_as_well(growing: World, clock: Clock) -> None:
+    """In force is in force: a tick that could read Git once more than the one who held it changes nothing."""
+    here = growing
+    meet(here, clock)
+    clock.jump(hours=1)
+    away = here.author.remote.with_name("away.git")
+    here.author.remote.rename(away)
+    hold(here.workspace(MANAGER), "helper", "look closer")
+    away.rename(here.author.remote)
+    found = ticked(here)
+    assert (found.did, canary(here).step) == ("waiting", 1)
+    assert "an urgent change by manager@example.org (look closer) is not committed yet" in found.why
+    here.sessions("helper", "canary", 100, failed=90, at=clock() - timedelta(minutes=30))
+    assert ticked(here).did == "waiting", "what is held is not rolled back either, but by a person"
+    here.reconcile()
+    assert "held by manager@example.org" in ticked(here).why

@@ -1,16 +1,12 @@
-"""The lifecycle explored as a state machine: no dead end, no version in two places, no way round the evidence."""
+"""Moves of the lifecycle and plans of promotions, one by one."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock.contracts.canonical import digest
 from penstock.contracts.evidence import Approval
@@ -25,7 +21,6 @@ from penstock.release.canary_step import Share
 from penstock.release.condition import OVERRIDABLE
 from penstock.release.people import People
 from penstock.release.plan import Plan, Situation, plan, traffic
-from penstock.release.stages_file import read_stages, write_stages
 
 PEOPLE = People(
     "qa", frozenset({"ada@x.org"}), frozenset({"ben@x.org", "ada@x.org"}), frozenset({"mia@x.org"}), frozenset()
@@ -94,127 +89,6 @@ def planned(
     spec: StagesSpec, version: str, stage: Stage, *, passed: bool = True, decisions: tuple[Approval, ...] = ()
 ) -> Plan:
     return plan(situation(spec, version, stage, passed=passed, decisions=decisions))
-
-
-class Lifecycle(RuleBasedStateMachine):
-    """Every move in any order; the model remembers what was verified, approved and overridden."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spec = lifecycle.EMPTY
-        self.versions: list[str] = []
-        self.numbers = count(1)
-        self.allowed: set[tuple[str, Stage]] = set()
-        self.overridden: set[tuple[str, Stage]] = set()
-        self.served: set[str] = set()
-
-    def attempt(self, move: Callable[[], StagesSpec]) -> None:
-        try:
-            self.spec = move()
-        except Refused:
-            return
-
-    @rule()
-    def merge(self) -> None:
-        version = f"1.{next(self.numbers)}.0"
-        self.versions.append(version)
-        done = planned(self.spec, version, "dev")
-        if done.ready:
-            assert done.after is not None
-            self.spec = done.after
-
-    @precondition(lambda self: self.versions)
-    @rule(data=st.data(), stage=st.sampled_from(["dev", "canary", "prod"]))
-    def verify_and_approve(self, data: st.DataObject, stage: Stage) -> None:
-        self.allowed.add((data.draw(st.sampled_from(self.versions)), stage))
-
-    @precondition(lambda self: self.versions)
-    @rule(data=st.data(), stage=st.sampled_from(["dev", "canary", "prod"]), override=st.booleans())
-    def promote(self, data: st.DataObject, stage: Stage, override: bool) -> None:
-        version = data.draw(st.sampled_from(self.versions))
-        known = (version, stage) in self.allowed
-        who = "mia@x.org" if stage == "prod" else "ben@x.org"
-        decisions = (approval(who, version, stage),) if known else ()
-        done = planned(self.spec, version, stage, passed=known, decisions=decisions)
-        if done.blocking(OVERRIDABLE if override else frozenset()):
-            return
-        assert done.after is not None
-        self.spec = done.after
-        if override and not known:
-            self.overridden.add((version, stage))
-        if stage == "prod":
-            self.served.add(version)
-
-    @rule(stage=st.sampled_from(["canary", "prod"]), keep=st.booleans())
-    def roll_back(self, stage: str, keep: bool) -> None:
-        left = self.spec.canary if stage == "canary" else self.spec.prod
-
-        def move() -> StagesSpec:
-            back = lifecycle.roll_back_canary(self.spec) if stage == "canary" else lifecycle.roll_back_prod(self.spec)
-            held = lifecycle.hold(back, "mia@x.org", "2026-11-20T10:00:00Z", "bad")
-            assert left is not None
-            return held if keep else lifecycle.quarantine(held, digest_of(left.version))
-
-        self.attempt(move)
-
-    @precondition(lambda self: self.served)
-    @rule(data=st.data())
-    def roll_back_to(self, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(sorted(self.served)))
-        if version not in self.spec.disabled:
-            self.attempt(lambda: lifecycle.roll_back_prod(self.spec, lifecycle.standing(version, "direct")))
-
-    @rule(move=st.sampled_from([lifecycle.freeze, lifecycle.thaw, lifecycle.disable_agent, lifecycle.unhold]))
-    def stop_or_go(self, move: Callable[[StagesSpec], StagesSpec]) -> None:
-        self.attempt(lambda: move(self.spec))
-
-    @precondition(lambda self: self.versions)
-    @rule(data=st.data(), move=st.sampled_from([lifecycle.deprecate, lifecycle.disable]))
-    def retire(self, data: st.DataObject, move: Callable[[StagesSpec, str], StagesSpec]) -> None:
-        version = data.draw(st.sampled_from(self.versions))
-        self.attempt(lambda: move(self.spec, version))
-
-    @precondition(lambda self: self.spec.quarantined)
-    @rule(data=st.data())
-    def unquarantine(self, data: st.DataObject) -> None:
-        digest_ = data.draw(st.sampled_from(self.spec.quarantined))
-        self.attempt(lambda: lifecycle.unquarantine(self.spec, digest_))
-
-    @invariant()
-    def every_version_stands_in_one_place_at_most(self) -> None:
-        assert {version: at for version, at in lifecycle.places(self.spec).items() if len(at) > 1} == {}
-
-    @invariant()
-    def nothing_that_stood_is_lost(self) -> None:
-        assert self.served <= lifecycle.places(self.spec).keys()
-
-    @invariant()
-    def what_is_in_prod_was_verified_and_approved_or_overridden(self) -> None:
-        if self.spec.prod is not None:
-            key: tuple[str, Stage] = (self.spec.prod.version, "prod")
-            assert key in self.allowed | self.overridden
-
-    @invariant()
-    def the_file_says_it(self) -> None:
-        assert read_stages(write_stages("helper", self.spec), "stages") == self.spec
-
-    @invariant()
-    def there_is_no_dead_end(self) -> None:
-        """From here a new version reaches prod by moves that somebody has the right to make."""
-        spec = self.spec if self.spec.status == "active" else lifecycle.thaw(self.spec)
-        spec = spec if spec.hold is None else lifecycle.unhold(spec)
-        for stage, who in (("dev", ""), ("canary", "ben@x.org"), ("prod", "mia@x.org")):
-            decisions = (approval(who, "9.0.0", cast(Stage, stage)),) if who else ()
-            done = planned(spec, "9.0.0", cast(Stage, stage), decisions=decisions)
-            assert done.ready, done.unmet
-            assert done.after is not None
-            spec = done.after
-        assert spec.prod is not None
-        assert spec.prod.version == "9.0.0"
-
-
-TestLifecycle = Lifecycle.TestCase
-TestLifecycle.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
 def standing_spec() -> StagesSpec:

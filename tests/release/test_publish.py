@@ -58,7 +58,7 @@ def test_a_forged_edit_is_not_published_and_can_be_restored(world: Callable[...,
         ("Promote\n\nPenstock-Action: promote helper@1.0.0 prod\nEvidence: sha256:" + "0" * 64, "only the canary goes"),
         ("x\n\nPenstock-Action: promote helper@1.0.0 canary\nEvidence: sha256:" + "0" * 64, "is not in the"),
         ("x\n\nPenstock-Action: promote helper@1.0.0 canary\nOverride: sha256:" + "0" * 64, "override"),
-        ("x\n\nPenstock-Action: rollback helper\nOverlay: 1234", "never in a routing table"),
+        ("x\n\nPenstock-Action: rollback helper\nOverlay: 1234", "is not in force"),
     ],
 )
 def test_trailers_that_name_nothing_do_not_resolve(world: Callable[..., World], message: str, why: str) -> None:

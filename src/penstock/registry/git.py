@@ -7,6 +7,7 @@ relative to the project's root, which may be a folder of a larger repository.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +209,17 @@ class Repository:
         return found
 
     def write_commit(
-        self, parent: str, changes: Mapping[str, bytes | None], message: str, author: tuple[str, str]
+        self,
+        parent: str,
+        changes: Mapping[str, bytes | None],
+        message: str,
+        author: tuple[str, str],
+        at: datetime | None = None,
     ) -> str:
-        """A commit on `parent` with files replaced (None: removed); no branch moves, no checkout is touched."""
+        """A commit on `parent` with files replaced (None: removed); no branch moves, no checkout is touched.
+
+        `at`: when it is said to be made; None = now.
+        """
         base = self._commit(parent)
         index = pygit2.Index()
         index.read_tree(base.tree)
@@ -221,7 +230,7 @@ class Repository:
                 index.add(pygit2.IndexEntry(place, self._git.create_blob(data), known))
             elif place in base.tree:
                 index.remove(place)
-        who = pygit2.Signature(*author)
+        who = pygit2.Signature(*author) if at is None else pygit2.Signature(*author, int(at.timestamp()), 0)
         return str(self._git.create_commit(None, who, who, message, index.write_tree(self._git), [parent]))
 
     def push(self, commit: str, branch: str, remote: str | None = None, expected: str | None = None) -> None:

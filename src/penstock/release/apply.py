@@ -68,7 +68,8 @@ def apply_plan(workspace: Workspace, planned: Plan, actor: str, override: Overri
                 _require_as_stored(workspace, again.situation.view)
             workspace.records.put_evidence(again.situation.view.evidence)
         step("evidence read again")
-        return Written(write_stages(of.agent, again.after), _move(again, actor, override), plan_markdown(again))
+        move, at = _move(again, actor, override), again.situation.now
+        return Written(write_stages(of.agent, again.after), move, plan_markdown(again), at)
 
     delivered = commit_stages(workspace, of.agent, of.blob, write)
     if delivered.proposal is not None:

@@ -27,6 +27,7 @@ from penstock.release.crash_point import step
 from penstock.release.history import History
 from penstock.release.judge import Judge
 from penstock.release.move import Move
+from penstock.release.pending import uncommitted
 from penstock.release.publish import Cause, history_of, publish_head
 from penstock.release.read_rollout import read_rollout
 from penstock.release.rollback import roll_back
@@ -43,7 +44,10 @@ WITHOUT_A_MOVE = {"wait": "waiting", "done": "done", "errored": "errored"}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One canary beside prod as a tick finds it: at `head`, by the table in force."""
+    """One canary beside prod as a tick finds it: at `head`, by the table in force.
+
+    `uncommitted` are the urgent changes of that table that Git lacks, a sentence each.
+    """
 
     agent: str
     head: str
@@ -53,6 +57,12 @@ class Standing:
     release: Release
     baseline: str
     rollout: Rollout
+    uncommitted: tuple[str, ...]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a hold is in force, in Git or not yet."""
+        return self.routes.hold is not None
 
     @property
     def version(self) -> str:
@@ -133,22 +143,25 @@ def read_standing(workspace: Workspace, agent: str) -> Standing | None:
     pipeline = require_pipeline(workspace.registry_of(head, agent))
     rollout = read_rollout(workspace, agent, routes, pipeline, now())
     assert rollout is not None
+    history = history_of(workspace, Judge(workspace, table), agent, head)
     return Standing(
         agent,
         head,
         pipeline,
         routes,
-        history_of(workspace, Judge(workspace, table), agent, head),
+        history,
         workspace.releases.get_release(routes.canary.release),
         routes.prod.release,
         rollout,
+        tuple(uncommitted(table, history)),
     )
 
 
 def hindrances(workspace: Workspace, found: Standing) -> list[Condition]:
-    """What keeps the canary from going on beside its own step: drift, a hold, a stopped line, a blackout."""
+    """What keeps the canary from going on beside its own step: drift, what Git lacks, a hold, the line, a blackout."""
     spec = found.history.spec
     unmet = [Condition("obstacle", str(one)) for one in found.history.unresolved[:1]]
+    unmet += [Condition("obstacle", sentence) for sentence in found.uncommitted]
     if spec.canary is None or spec.canary.version != found.version or spec.canary.step != found.rollout.number:
         unmet.append(Condition("obstacle", "the stages file says another canary than the table in force"))
     unmet += standing_conditions(found.agent, spec, found.release)
@@ -196,13 +209,13 @@ def _require_standing(workspace: Workspace, agent: str) -> Standing:
     return found
 
 
-def _decided(driver: Workspace, found: Standing) -> tuple[Action | Literal["errored"], str]:
+def due(driver: Workspace, found: Standing) -> tuple[Action | Literal["errored"], str]:
     """What is to be done now, and one sentence why; a held canary waits, whatever its sessions say."""
     rollout = found.rollout
     kept = [one.sentence for one in hindrances(driver, found)]
-    if found.history.spec.hold is None and rollout.action == "abort":
+    if not found.is_held and rollout.action == "abort":
         return "abort", rollout.analysis.reason
-    if found.history.spec.hold is None and rollout.analysis.outcome == "errored":
+    if not found.is_held and rollout.analysis.outcome == "errored":
         return "errored", rollout.analysis.reason
     if kept or rollout.action == "wait":
         return "wait", "; ".join([*kept, *rollout.waits_for])
@@ -214,13 +227,13 @@ def _decided(driver: Workspace, found: Standing) -> tuple[Action | Literal["erro
 
 
 def _would(driver: Workspace, found: Standing) -> Ticked:
-    action, why = _decided(driver, found)
+    action, why = due(driver, found)
     did = WITHOUT_A_MOVE.get(action, f"would {action}")
     return Ticked(found.agent, found.version, did, why, found.rollout)
 
 
 def _act(driver: Workspace, found: Standing) -> Ticked:
-    action, why = _decided(driver, found)
+    action, why = due(driver, found)
     if action == "advance":
         return _advanced(driver, found, _step_move(driver, found))
     if action == "abort":
@@ -275,8 +288,9 @@ def _advanced(workspace: Workspace, found: Standing, move: Move) -> Ticked:
     share = share_at(found.pipeline, found.rollout.number + 1)
 
     def write(_: str) -> Written:
-        after = lifecycle.advance(found.history.spec, share, stamp(now()))
-        return Written(write_stages(found.agent, after), move, "\n".join(found.rollout.sentences))
+        at = now()
+        after = lifecycle.advance(found.history.spec, share, stamp(at))
+        return Written(write_stages(found.agent, after), move, "\n".join(found.rollout.sentences), at)
 
     delivered = commit_stages(workspace, found.agent, found.history.blob, write)
     percent = f"{found.place} -> {share.step} ({share.weight_bp / 100:g} %)"

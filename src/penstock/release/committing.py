@@ -4,10 +4,12 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from penstock.errors import Conflict, NotFound, Refused, Unavailable
 from penstock.registry.commit import Commit
 from penstock.release.crash_point import step
+from penstock.release.history import Behind
 from penstock.release.move import Move
 from penstock.release.proposal import Proposal, proposal_branch
 from penstock.release.stages_file import stages_path
@@ -19,11 +21,16 @@ JITTER_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a stages file becomes (None: it goes), the move that makes it so, and what a proposal of it tells."""
+    """What a stages file becomes (None: it goes), the move that makes it so, and what a proposal of it tells.
+
+    `at` is the moment that the file's own times were taken at: its commit says the same, however the clock steps in
+    between. None = when the commit is made.
+    """
 
     content: bytes | None
     move: Move
     text: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,9 @@ def commit_stages(workspace: Workspace, agent: str, expected: str | None, write:
     if workspace.settings.promotion == "merge-request":
         return _propose(workspace, agent, expected, write)
 
-    def plain(head: str) -> tuple[bytes | None, str]:
+    def plain(head: str) -> tuple[bytes | None, str, datetime | None]:
         written = write(head)
-        return written.content, written.move.message()
+        return written.content, written.move.message(), written.at
 
     try:
         return Delivered(commit_file(workspace, stages_path(agent), expected, plain, workspace.bot))
@@ -63,12 +70,13 @@ def commit_file(
     workspace: Workspace,
     path: str,
     expected: str | None,
-    write: Callable[[str], tuple[bytes | None, str]],
+    write: Callable[[str], tuple[bytes | None, str, datetime | None]],
     author: tuple[str, str],
 ) -> str:
-    """Commits to `path` what `write(head)` returns (content, message) and pushes it; returns the commit's id.
+    """Commits to `path` what `write(head)` returns and pushes it; returns the commit's id.
 
-    Content None removes the file.
+    `write` returns the content (None removes the file), the message, and when the commit is said to be made (None:
+    now).
     `expected` is the Git id of the file that the change was made from (None: there is none). While only other files
     of the branch move, it commits again on the new head, 10 times. Raises `Conflict`, naming both, once the file
     itself has moved; `PushRefused` when the remote's rules say no; what `write` raises. Nothing moves then.
@@ -77,8 +85,14 @@ def commit_file(
     for attempt in range(ATTEMPTS):
         head = workspace.base_head()
         _require_blob(workspace, head, path, expected)
-        content, message = write(head)
-        commit = repository.write_commit(head, {path: content}, message, author)
+        try:
+            content, message, at = write(head)
+        except Behind:
+            workspace.fetch()
+            if workspace.base_head() == head:
+                raise
+            continue
+        commit = repository.write_commit(head, {path: content}, message, author, at)
         step("commit written")
         try:
             repository.push(commit, branch, expected=head)
@@ -115,7 +129,7 @@ def _propose(workspace: Workspace, agent: str, expected: str | None, write: Call
     commit = _standing_proposal(workspace, branch, path, expected, written)
     if commit is None:
         message = written.move.message()
-        commit = workspace.repository.write_commit(head, {path: written.content}, message, workspace.bot)
+        commit = workspace.repository.write_commit(head, {path: written.content}, message, workspace.bot, written.at)
         step("commit written")
         workspace.repository.push_aside(commit, branch)
         step("proposal pushed")

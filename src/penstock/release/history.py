@@ -3,12 +3,16 @@
 from dataclasses import dataclass, field
 
 from penstock.contracts.stages import StagesSpec
-from penstock.errors import Invalid
+from penstock.errors import Conflict, Invalid, NotFound
 from penstock.registry.commit import Commit
 from penstock.registry.git import Repository
 from penstock.release.judge import Judge
 from penstock.release.move import Move
 from penstock.release.stages_file import read_stages, stages_path
+
+
+class Behind(Conflict):
+    """The table in force was made from a commit that is not fetched here yet: somebody else was quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,19 @@ class History:
     blob: str | None
     overlays: set[str] = field(default_factory=set)
     unresolved: list[Unresolved] = field(default_factory=list)
+
+
+def require_fetched(repository: Repository, commit: str | None) -> None:
+    """Raises `Behind` for a commit that the clone lacks; None is no commit."""
+    try:
+        if commit is not None:
+            repository.commit(commit)
+    except NotFound:
+        raise Behind(
+            f"the routing table in force was made from commit {commit[:12] if commit else ''}, which is not here yet",
+            where=str(repository.root),
+            now="`git fetch`, then again; if the branch was rewritten, push the lost commits back",
+        ) from None
 
 
 def unwalked_history(repository: Repository, agent: str, start: str | None) -> History:
@@ -85,7 +102,7 @@ def _follow(repository: Repository, judge: Judge, found: History, commit: Commit
         if found.unresolved or parent != found.blob:
             why: str | None = "it builds on a state that does not resolve"
         else:
-            why = judge.why_not(found.agent, commit, found.spec, after)
+            why = _spent(repository, found, commit) or judge.why_not(found.agent, commit, found.spec, after)
     except Invalid as error:
         after, why = found.spec, error.what
     if why is not None:
@@ -95,3 +112,19 @@ def _follow(repository: Repository, judge: Judge, found: History, commit: Commit
     move = Move.of(commit, found.agent)
     if move is not None and move.overlay:
         found.overlays.add(move.overlay)
+
+
+def _spent(repository: Repository, found: History, commit: Commit) -> str | None:
+    """What is logged is one act: why the commit's urgent change or override is used up; None if it is not."""
+    move = Move.of(commit, found.agent)
+    if move is None or found.commit is None:
+        return None
+    if move.overlay in found.overlays:
+        return f"overlay {move.overlay} is written down already"
+    if not move.override:
+        return None
+    for earlier in repository.commits(stages_path(found.agent), None, found.commit):
+        known = Move.of(earlier, found.agent)
+        if known is not None and known.override == move.override:
+            return f"override {move.override} was used by commit {earlier.id[:12]}"
+    return None

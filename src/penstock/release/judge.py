@@ -21,7 +21,7 @@ from penstock.release.workspace import Workspace
 class Judge:
     """Judges commits of stages files by the release store and by the registry at each commit's parent.
 
-    `table` is the one in force: urgent changes are looked for in its overlay first, then in earlier generations.
+    `table` is the one in force: the urgent changes that may still be written down are those of its overlay.
     What the base branch does not hold yet is judged as if it came there at `landing` (None: when it was made).
     """
 
@@ -45,24 +45,16 @@ class Judge:
             return error.what
         return f"its trailers do not say what allows {move.sentence!r}"
 
-    def find_overlay(self, agent: str, entry_id: str) -> OverlayEntry | None:
-        """An urgent change by its id, from the table in force or an earlier one; None if there never was one."""
-        table = self.table
-        while table is not None:
-            found = next((one for one in table.overlay.get(agent, ()) if one.id == entry_id), None)
-            if found is not None:
-                return found
-            table = self._earlier(table)
-        return None
-
-    def _earlier(self, table: RoutingTable) -> RoutingTable | None:
-        generation = table.source.previous_generation
-        return self.releases.table(generation) if generation is not None else None
+    def pending(self, agent: str, entry_id: str) -> OverlayEntry | None:
+        """An urgent change that is in force and not written down yet; None if there is none of that id."""
+        overlay = self.table.overlay.get(agent, ()) if self.table is not None else ()
+        return next((one for one in overlay if one.id == entry_id), None)
 
     def _urgent(self, move: Move, before: StagesSpec, after: StagesSpec) -> str | None:
-        entry = self.find_overlay(move.agent, move.overlay)
+        """An urgent change is written down once: a later commit of it would bring back what was undone since."""
+        entry = self.pending(move.agent, move.overlay)
         if entry is None:
-            return f"overlay {move.overlay} was never in a routing table"
+            return f"overlay {move.overlay} is not in force: it never was, or it is written down already"
         if overlaid(before, entry) != after:
             return f"the file says something else than overlay {move.overlay}"
         return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from penstock.contracts.routing_table import OverlayEntry, RoutingTable
 from penstock.errors import Conflict, Refused
 from penstock.release.committing import Written, commit_stages
+from penstock.release.history import History
 from penstock.release.judge import Judge
 from penstock.release.move import Move
 from penstock.release.overlaid import overlaid
@@ -16,6 +17,16 @@ from penstock.release.workspace import Workspace
 def pending_agents(table: RoutingTable | None) -> list[str]:
     """The agents with urgent changes that the table carries."""
     return sorted(agent for agent, entries in table.overlay.items() if entries) if table is not None else []
+
+
+def uncommitted(table: RoutingTable | None, history: History) -> list[str]:
+    """The urgent changes of the table that the agent's stages file does not say yet, a sentence each."""
+    entries = table.overlay.get(history.agent, ()) if table is not None else ()
+    return [
+        f"an urgent change by {entry.actor} ({entry.reason}) is not committed yet: `agentctl reconcile`"
+        for entry in entries
+        if entry.id not in history.overlays
+    ]
 
 
 @dataclass(frozen=True, slots=True)

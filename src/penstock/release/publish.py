@@ -11,7 +11,14 @@ from penstock.errors import Conflict, Invalid, NotFound
 from penstock.registry.layout import STAGES_FOLDER
 from penstock.release.crash_point import step
 from penstock.release.entries import agent_routes
-from penstock.release.history import History, Unresolved, unwalked_history, walk_history
+from penstock.release.history import (
+    Behind,
+    History,
+    Unresolved,
+    require_fetched,
+    unwalked_history,
+    walk_history,
+)
 from penstock.release.judge import Judge
 from penstock.release.overlaid import overlaid
 from penstock.release.stages_file import stages_path
@@ -42,8 +49,20 @@ class Cause:
 def publish_head(workspace: Workspace, head: str, cause: Cause) -> Published:
     """Brings the stages files at `head` into force; a table that says so already stays.
 
-    Raises `Conflict` when the table in force was made from a commit that `head` does not descend from.
+    Where somebody else published a newer head meanwhile, that one is fetched and published. Raises `Conflict` when the
+    table in force was made from a commit that the base branch does not descend from.
     """
+    while True:
+        try:
+            return _publish_head(workspace, head, cause)
+        except Behind:
+            newest = workspace.fetch()
+            if newest == head:
+                raise
+            head = newest
+
+
+def _publish_head(workspace: Workspace, head: str, cause: Cause) -> Published:
     found = Published(None)
     before: list[int | None] = [None]
 
@@ -92,10 +111,14 @@ def staged_agents(workspace: Workspace, commit: str) -> list[str]:
 
 
 def history_of(workspace: Workspace, judge: Judge, agent: str, head: str) -> History:
-    """What the stages file says at `head`, from the commit that the table in force has it at."""
+    """What the stages file says at `head`, from the commit that the table in force has it at.
+
+    Raises `Behind` when that commit is not fetched here yet.
+    """
     table = judge.table
     known = table.agents.get(agent) if table is not None else None
     start = known.commit if known is not None else None
+    require_fetched(workspace.repository, start)
     if table is not None and not table.overlay.get(agent) and is_unchanged(workspace, known, agent, head):
         return unwalked_history(workspace.repository, agent, start)
     return walk_history(workspace.repository, judge, agent, start, head)
@@ -143,7 +166,9 @@ def _require_descent(workspace: Workspace, current: RoutingTable | None, head: s
     commit = current.source.commit if current is not None else None
     if current is None or commit is None or workspace.repository.is_ancestor(commit, head):
         return
-    raise Conflict(
+    require_fetched(workspace.repository, commit)
+    newer = workspace.repository.is_ancestor(head, commit)
+    raise (Behind if newer else Conflict)(
         f"routing table {current.generation} was made from commit {commit[:12]}, "
         f"which {workspace.settings.base_branch} at {head[:12]} does not descend from",
         where=workspace.releases.url,

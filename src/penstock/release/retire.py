@@ -65,7 +65,7 @@ def retire(workspace: Workspace, kind: Kind, reference: Reference, reason: str, 
     content = write_retired(retired)
     blob = workspace.repository.blob_id(head, RETIRED)
     return commit_file(
-        workspace, RETIRED, blob, lambda _: (content, move.message()), (workspace.person.name, workspace.actor)
+        workspace, RETIRED, blob, lambda _: (content, move.message(), None), (workspace.person.name, workspace.actor)
     )
 
 

@@ -20,6 +20,7 @@ from penstock.release.drift import broken_paths
 from penstock.release.entries import release_of
 from penstock.release.history import History
 from penstock.release.judge import Judge
+from penstock.release.pending import uncommitted
 from penstock.release.people import people_of
 from penstock.release.plan import Situation
 from penstock.release.publish import history_of
@@ -42,7 +43,7 @@ def read_situation(workspace: Workspace, agent: str, version: str, stage: Stage,
     view = None
     if resolved is not None:
         view = find_evidence(released_context(workspace, registry, resolved, routes), pipeline, stage)
-    obstacles += _drift(history, table, agent)
+    obstacles += _drift(history, table)
     found = Situation(
         agent,
         version,
@@ -159,15 +160,8 @@ def _broken(
     return [broken[path] for path in version_files(registry, *subject) if path in broken] if broken else []
 
 
-def _drift(history: History, table: RoutingTable | None, agent: str) -> list[str]:
-    obstacles = [str(one) for one in history.unresolved[:1]]
-    pending = table.overlay.get(agent, ()) if table is not None else ()
-    obstacles += [
-        f"an urgent change by {entry.actor} ({entry.reason}) is not committed yet: `agentctl reconcile`"
-        for entry in pending
-        if entry.id not in history.overlays
-    ]
-    return obstacles
+def _drift(history: History, table: RoutingTable | None) -> list[str]:
+    return [*(str(one) for one in history.unresolved[:1]), *uncommitted(table, history)]
 
 
 def _standing_release(workspace: Workspace, routes: AgentRoutes | None, stage: Stage) -> Release | None:

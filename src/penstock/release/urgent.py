@@ -1,5 +1,6 @@
 """Urgent changes: published first, with nothing but the release store, and committed as soon as Git is there."""
 
+import threading
 import unicodedata
 import uuid
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from penstock.contracts.routing_table import AgentRoutes, OverlayEntry, RoutingT
 from penstock.contracts.stages import StagesSpec
 from penstock.errors import NotFound, PenstockError, WrongUse
 from penstock.registry.document_faults import did_you_mean
+from penstock.registry.git_command import git_within
 from penstock.release.clock import now, stamp
 from penstock.release.crash_point import step
 from penstock.release.entries import standing_versions
@@ -17,6 +19,11 @@ from penstock.release.people import People, people_of
 from penstock.release.workspace import Workspace, agent_registry
 from penstock.routing.overlay import apply_overlay
 from penstock.routing.publish import next_table, publish
+
+GIT_S = 15.0
+"""How long an urgent change that is in force waits for Git to take its commit; then `reconcile` writes it."""
+INDEX_S = 15.0
+"""How long it waits for the database's catalog."""
 
 MoveOf = Callable[[RoutingTable, str, StagesSpec], StagesSpec]
 """The stages of one agent after the change, from the table in force and its stages there; pure."""
@@ -65,21 +72,41 @@ def publish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf]
 
 
 def finish_urgent(workspace: Workspace, kind: str, agents: Mapping[str, MoveOf], reason: str) -> Urgent:
-    """Publishes the change, then tries to commit it; a Git that is away only leaves the commit to `reconcile`."""
-    from penstock.release.catalog import refresh_catalog
+    """Publishes the change, then tries to commit it; a Git that is away only leaves the commit to `reconcile`.
+
+    What is in force is in force before Git or the database is asked, and neither is waited for without end.
+    """
     from penstock.release.pending import commit_pending
     from penstock.release.publish import Cause, publish_head
 
     table = publish_urgent(workspace, kind, agents, reason)
     try:
-        workspace.fetch()
-        waits = [commit_pending(workspace, table, agent).waits for agent in agents]
-        cause = Cause("reconcile", workspace.actor, f"{kind} is committed")
-        published = publish_head(workspace, workspace.base_head(), cause)
-        refresh_catalog(workspace, workspace.base_head())
+        with git_within(GIT_S):
+            workspace.fetch()
+            waits = [commit_pending(workspace, table, agent).waits for agent in agents]
+            cause = Cause("reconcile", workspace.actor, f"{kind} is committed")
+            published = publish_head(workspace, workspace.base_head(), cause)
+            head = workspace.base_head()
     except PenstockError as error:
         return Urgent(kind, tuple(agents), table, pending=error.what)
+    _refresh_catalog(workspace, head)
     return Urgent(kind, tuple(agents), published.table or table, pending="; ".join(filter(None, waits)))
+
+
+def _refresh_catalog(workspace: Workspace, head: str) -> None:
+    """In a thread of its own: a database that hangs keeps no client's call from waiting, so the call is left alone."""
+    from penstock.release.catalog import refresh_catalog
+
+    def refresh() -> None:
+        apart = workspace.acting_as(workspace.person)
+        try:
+            refresh_catalog(apart, head)
+        finally:
+            apart.close()
+
+    thread = threading.Thread(target=refresh, name="penstock-catalog", daemon=True)
+    thread.start()
+    thread.join(INDEX_S)
 
 
 def clean_reason(text: str) -> str:
