@@ -76,6 +76,7 @@ def test_a_step_waits_for_soak_and_sessions_and_each_is_a_commit(growing: World,
     here.sessions("helper", "canary", 1, at=clock() - timedelta(minutes=30))
     done = ticked(here)
     assert (done.did, canary(here).step, canary(here).weight_bp) == ("advanced", 2, 2500)
+    assert canary(here).allow["tenants"] == ["acme"], "who was allowed is not thrown back"
     assert canary(here).began == began
     assert canary(here).salt == canary(here).release, "the salt stays, so nobody is thrown back"
     assert here.log()[0] == "Advance helper@1.1.0 canary [skip ci]"

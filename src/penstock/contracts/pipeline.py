@@ -60,7 +60,8 @@ class CanaryStep(Spec):
         "7d", description="After so long without enough sessions the agent is held for a person; 0s = never."
     )
     allow: AllowList = Field(
-        default_factory=lambda: AllowList.model_validate({}), description="Who meets the canary at this step anyway."
+        default_factory=lambda: AllowList.model_validate({}),
+        description="Who meets the canary from this step on anyway.",
     )
 
 

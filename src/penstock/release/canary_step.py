@@ -23,9 +23,13 @@ class Share:
 
 
 def share_at(pipeline: Pipeline, step: int) -> Share:
-    """The share of a step from 1 to the last."""
-    declared = pipeline.spec.canary.steps[step - 1]
-    return Share(step, round(declared.percent * 100), declared.allow)
+    """The share of a step from 1 to the last; who was allowed at an earlier one stays so, or would be thrown back."""
+    steps = pipeline.spec.canary.steps[:step]
+    allowed = {
+        key: list(dict.fromkeys(one for declared in steps for one in declared.allow.as_document()[key]))
+        for key in ("tenants", "users", "sessions")
+    }
+    return Share(step, round(steps[-1].percent * 100), AllowList.model_validate(allowed))
 
 
 def step_of(pipeline: Pipeline, canary: CanaryStanding) -> CanaryStep:
