@@ -61,7 +61,7 @@ class CanaryStep(Spec):
     )
     allow: AllowList = Field(
         default_factory=lambda: AllowList.model_validate({}),
-        description="Who meets the canary from this step on anyway.",
+        description="Who meets the canary from this step on.",
     )
 
 

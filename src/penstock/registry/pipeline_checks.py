@@ -38,7 +38,7 @@ def _canary_faults(canary: Canary) -> Iterator[tuple[Path, str, str]]:
         place: Path = ("steps", position)
         if abs(step.percent * 100 - round(step.percent * 100)) > 1e-9:
             yield (*place, "percent"), "has more than two decimals", "a hundredth of a percent is the smallest share"
-        if step.percent == 0 and step.min_sessions and not _allows_anybody(step):
+        if step.percent == 0 and step.min_sessions and not any(map(_allows_anybody, canary.steps[: position + 1])):
             yield (*place, "minSessions"), "nobody meets the canary at this step", "give a percent above 0, or `allow`"
         if duration_s(step.deadline) and duration_s(step.deadline) < duration_s(step.soak):
             yield (*place, "deadline"), "is over before the soak is", "a deadline counts from the step's beginning too"
