@@ -108,6 +108,19 @@ spec:
 }
 
 
+TWO_STEPS = """\
+apiVersion: penstock.dev/v1
+kind: Pipeline
+metadata: {name: default}
+spec:
+  stages:
+    dev: {automatic: true, gates: [{gate: quality}]}
+    canary: {approvals: [{from: owners, count: 1}]}
+    prod: {approvals: [{from: releaseManagers, count: 1}]}
+  canary: {steps: [{percent: 5}, {percent: 50}]}
+"""
+
+
 @dataclass
 class World:
     """One project; each person has a clone, all share the release store and the database."""
@@ -226,6 +239,12 @@ class World:
         self.measure(agent, version, "prod")
         self.approve(agent, version, "prod", MANAGER)
         promote(self.workspace(MANAGER), (agent, version, "prod"))
+
+
+@pytest.fixture(scope="session")
+def two_steps() -> str:
+    """A pipeline whose canary grows from 5 to 50 % and asks for nothing but approvals."""
+    return TWO_STEPS
 
 
 @dataclass

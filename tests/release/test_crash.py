@@ -32,17 +32,6 @@ SHARES = [
     ),
 ]
 KILLED = -signal.SIGKILL
-PIPELINE = """\
-apiVersion: penstock.dev/v1
-kind: Pipeline
-metadata: {name: default}
-spec:
-  stages:
-    dev: {automatic: true, gates: [{gate: quality}]}
-    canary: {approvals: [{from: owners, count: 1}]}
-    prod: {approvals: [{from: releaseManagers, count: 1}]}
-  canary: {steps: [{percent: 5}, {percent: 50}]}
-"""
 
 
 class Killer:
@@ -132,8 +121,8 @@ def moves_of(here: World) -> list[tuple[Callable[[], object], State]]:
 
 
 @pytest.mark.parametrize("rounds", SHARES)
-def test_a_crash_anywhere_ends_in_one_right_state(world: Callable[..., World], rounds: int) -> None:
-    here = world(files={"pipelines/release.yaml": PIPELINE})
+def test_a_crash_anywhere_ends_in_one_right_state(world: Callable[..., World], two_steps: str, rounds: int) -> None:
+    here = world(files={"pipelines/release.yaml": two_steps})
     here.to_prod("helper", "1.0.0")
     here.add("helper", "1.1.0")
     here.reconcile()

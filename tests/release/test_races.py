@@ -21,23 +21,12 @@ from penstock.settings import load_settings
 World = Any
 Act = Callable[[Any], object]
 APPROVER, MANAGER = ("Ben Approver", "approver@example.org"), ("Mia Manager", "manager@example.org")
-PIPELINE = """\
-apiVersion: penstock.dev/v1
-kind: Pipeline
-metadata: {name: default}
-spec:
-  stages:
-    dev: {automatic: true, gates: [{gate: quality}]}
-    canary: {approvals: [{from: owners, count: 1}]}
-    prod: {approvals: [{from: releaseManagers, count: 1}]}
-  canary: {steps: [{percent: 5}, {percent: 50}]}
-"""
 
 
 @pytest.fixture
-def here(world: Callable[..., World]) -> World:
+def here(world: Callable[..., World], two_steps: str) -> World:
     """helper 1.0.0 in prod, 1.1.0 at the last step of its canary, 1.2.0 in dev; all that is asked for is approved."""
-    made = world(files={"pipelines/release.yaml": PIPELINE})
+    made = world(files={"pipelines/release.yaml": two_steps})
     made.to_prod("helper", "1.0.0")
     for version in ("1.1.0", "1.2.0"):
         made.add("helper", version)
