@@ -141,3 +141,18 @@ def test_a_project_may_be_a_folder_of_a_repository(tmp_path: Path) -> None:
 def test_identity_is_the_clone_s_own(small: Project) -> None:
     small.identify(("Ada", "Ada@Example.org"))
     assert small.repository.identity() == ("Ada", "ada@example.org")
+
+
+def test_a_commit_that_changes_one_file_alone_in_a_larger_repository_too(small: Project) -> None:
+    first = small.commit({"shop/a.yaml": "1", "other/b.yaml": "1"}, "Two folders")
+    alone = small.commit({"shop/a.yaml": "2"}, "One file")
+    more = small.commit({"shop/a.yaml": "3", "other/b.yaml": "2"}, "And one outside of the project")
+    shop = Repository.open(small.root / "shop")
+    assert shop.changes_alone(alone, "a.yaml")
+    assert not shop.changes_alone(alone, "b.yaml")
+    assert not shop.changes_alone(more, "a.yaml")
+    assert set(shop.changes(alone, more)) == {"a.yaml"}, "what is outside is not seen there"
+    small.git("checkout", "--quiet", "-b", "side", first)
+    small.commit({"shop/a.yaml": "2"}, "The same")
+    small.git("merge", "--quiet", "-s", "ours", "-m", "Merge", alone)
+    assert not shop.changes_alone(small.git("rev-parse", "HEAD").strip(), "a.yaml")

@@ -18,16 +18,14 @@ from penstock.forge.promotion import KIND
 from penstock.forge.status import State, set_status
 from penstock.forge.subject import proposal_of, proposed
 from penstock.registry.commit import Commit
-from penstock.registry.git_command import git
 from penstock.release.driver import plan_promotion, promote
 from penstock.release.lifecycle import place_of
 from penstock.release.lock import Lock
 from penstock.release.move import Move
 from penstock.release.person import DRIVER, Person
 from penstock.release.plan import Plan
-from penstock.release.proposed import why_not_merge
+from penstock.release.proposed import why_not_merge, why_outdated
 from penstock.release.reconcile import reconcile
-from penstock.release.stages_file import stages_path
 from penstock.release.workspace import Workspace
 from penstock.reporting.markdown import escape
 
@@ -100,28 +98,14 @@ def _settle(one: Proposed) -> Settled:
         view = planned.situation.view
         if view is not None and view.digest != move.evidence:
             return _renew(one, f"other evidence counts now: {view.digest}")
-    outdated = _outdated(bot.workspace, move, one.request.sha)
-    if outdated:
+    outdated = why_outdated(bot.workspace, move.agent, one.request.sha)
+    if outdated is not None:
         return _renew(one, outdated)
     why = why_not_merge(bot.workspace, move.agent, one.request.sha)
     unmet = [condition.sentence for condition in planned.unmet] if planned is not None and not move.override else []
     if why is not None or unmet:
         return _tell(bot, one.request, "waiting", unmet or [str(why)], void, planned)
     return _merge(one)
-
-
-def _outdated(workspace: Workspace, move: Move, sha: str) -> str:
-    """Why the commit can never be merged as it is; empty if it is this one move, on the base branch as it stands."""
-    repository, path = workspace.repository, stages_path(move.agent)
-    commit, head = repository.commit(sha), workspace.base_head()
-    if len(commit.parents) != 1 or not repository.is_ancestor(commit.parents[0], head):
-        return "it brings other commits beside its own"
-    everywhere = git(repository.root, ["diff-tree", "-r", "--name-only", "-z", commit.parents[0], sha])
-    if everywhere.out.count("\0") != 1 or set(repository.changes(commit.parents[0], sha)) != {path}:
-        return "it brings more than the one stages file"
-    if repository.blob_id(commit.parents[0], path) != repository.blob_id(head, path):
-        return f"the stages file moved on {workspace.settings.base_branch} meanwhile"
-    return ""
 
 
 def _merge(one: Proposed) -> Settled:

@@ -208,6 +208,14 @@ class Repository:
             found[path] = (_side(delta.old_file) or one, _side(delta.new_file) or other)
         return found
 
+    def changes_alone(self, commit: str, path: str) -> bool:
+        """Whether a commit of one parent changes the file at `path` and nothing else, outside of the project too."""
+        found = self._commit(commit)
+        if len(found.parent_ids) != 1:
+            return False
+        deltas = found.parents[0].tree.diff_to_tree(found.tree).deltas
+        return {delta.new_file.path or delta.old_file.path for delta in deltas} == {self._prefix + path}
+
     def write_commit(
         self,
         parent: str,

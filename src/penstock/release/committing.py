@@ -157,10 +157,9 @@ def _standing_proposal(
 def _waits(workspace: Workspace, commit: Commit, path: str) -> bool:
     """Whether a commit is one of the file alone, made on the base branch and not merged yet."""
     repository, base = workspace.repository, workspace.base_head()
-    if len(commit.parents) != 1 or repository.is_ancestor(commit.id, base):
+    if not repository.changes_alone(commit.id, path) or repository.is_ancestor(commit.id, base):
         return False
-    parent = commit.parents[0]
-    return repository.is_ancestor(parent, base) and set(repository.changes(parent, commit.id)) == {path}
+    return repository.is_ancestor(commit.parents[0], base)
 
 
 def _require_blob(workspace: Workspace, head: str, path: str, expected: str | None) -> None:
