@@ -154,10 +154,37 @@ class Runtime(Protocol):
 class ModelFailed(PenstockError):
     """A model call without a usable answer; `retryable` for network faults and rate limits.
 
-    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say.
+    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say. `request_at_fault` =
+    the deployment is well and does not take this request: it says nothing about the next one.
     """
 
     slug = "model-failed"
+    http_status = 502
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        now: str = "",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        request_at_fault: bool = False,
+    ) -> None:
+        super().__init__(what, where=where, now=now)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.request_at_fault = request_at_fault
+
+
+class ToolFailed(PenstockError):
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
+
+    `retryable` for network faults and rate limits; `retry_after_s` is what the far side asks to wait for, in seconds;
+    None = it does not say.
+    """
+
+    slug = "tool-failed"
     http_status = 502
 
     def __init__(
@@ -172,13 +199,6 @@ class ModelFailed(PenstockError):
         super().__init__(what, where=where, now=now)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
-
-
-class ToolFailed(PenstockError):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
-
-    slug = "tool-failed"
-    http_status = 502
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ _REASONS: dict[int, tuple[str, str]] = {
 _CONNECTION = frozenset({"TransportError", "ClientError", "OSError"})
 _ANSWERED = frozenset({"APIStatusError", "HTTPStatusError"})
 _TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
+_REQUEST_AT_FAULT = frozenset({400, 413, 422})
 
 
 def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> PenstockError:
@@ -46,7 +47,14 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
     told = f"the provider {reason}: {status}{f', {code}' if code else ''} ({kind})"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
     retry_after_s = _retry_after_s(causes) if retryable else None
-    return ModelFailed(told, where=place(call), now=now, retryable=retryable, retry_after_s=retry_after_s)
+    return ModelFailed(
+        told,
+        where=place(call),
+        now=now,
+        retryable=retryable,
+        retry_after_s=retry_after_s,
+        request_at_fault=status in _REQUEST_AT_FAULT,
+    )
 
 
 def timed_out(call: ModelCall) -> ModelFailed:
@@ -55,10 +63,10 @@ def timed_out(call: ModelCall) -> ModelFailed:
     return ModelFailed(told, where=place(call), now="try again later, or raise limits.timeoutMs", retryable=True)
 
 
-def garbled(call: ModelCall, what: str) -> ModelFailed:
+def garbled(call: ModelCall, what: str, *, request_at_fault: bool = False) -> ModelFailed:
     """The error for an answer that breaks the chat protocol; `what` holds nothing of the answer itself."""
-    told = f"the provider gave {what}"
-    return ModelFailed(told, where=place(call), now="check the provider behind the model's apiBase")
+    told, now = f"the provider gave {what}", "check the provider behind the model's apiBase"
+    return ModelFailed(told, where=place(call), now=now, request_at_fault=request_at_fault)
 
 
 def place(call: ModelCall) -> str:
