@@ -53,22 +53,24 @@ class Breaker:
         self._probes: set[CallPermit] = set()
         self._probed = 0
         self._open_until = 0.0
-        self.reset()
-        self.rule_by(rules)
+        self._rules = rules
+        self._window: deque[bool] = deque(maxlen=rules.window_calls)
+        self._window_failures = 0
+        self.failures_in_a_row = 0
+        self._enter("closed", "")
 
     def rule_by(self, rules: Rules) -> None:
         """Takes other rules from now on; what was counted stays, as far as the new window reaches."""
         self._rules = rules
-        kept = list(self._window)[-rules.window_calls :]
-        self._window = deque(kept, maxlen=rules.window_calls)
-        self._window_failures = kept.count(True)
+        self._window = deque(self._window, maxlen=rules.window_calls)
+        self._window_failures = self._window.count(True)
 
     def reset(self) -> None:
         """Closed, with nothing counted; calls under way count no more."""
+        self._window.clear()
+        self._window_failures = 0
+        self.failures_in_a_row = 0
         self._enter("closed", "")
-        self._window: deque[bool] = deque()
-        if hasattr(self, "_rules"):
-            self.rule_by(self._rules)
 
     def permit(self, told: Told) -> CallPermit:
         """Leave for one call; raises `BreakerOpen`."""
@@ -153,8 +155,6 @@ class Breaker:
         self._era += 1
         self._probes = set()
         self._probed = 0
-        if state == "closed":
-            self.failures_in_a_row = 0
 
     def _count(self, *, failed: bool) -> None:
         window = self._window
