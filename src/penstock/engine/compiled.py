@@ -83,6 +83,11 @@ class CompiledRelease:
             {"role": "user", "content": text},
         )
 
+    def owner_of(self, resource: str) -> str | None:
+        """The team that owns a tool or a model of the release (`tools/<name>`, `models/<name>`)."""
+        parts = (*self.release.tools, *self.release.models)
+        return next((part.owner for part in parts if part.ref.partition("@")[0] == resource), None)
+
 
 class ReleaseShelf:
     """The compiled releases in use, found by the release object itself (its digest would cost more than the run)."""

@@ -86,7 +86,8 @@ class Run:
 
     def told_by_breaker(self, change: str, why: str, resource: str) -> None:
         """Puts on record that a call of this run `opened` or `closed` a breaker."""
-        self.log.emit(f"breaker.{change}", {"resource": resource, "why": why})
+        data = {"resource": resource, "why": why, "owner": self.compiled.owner_of(resource)}
+        self.log.emit(f"breaker.{change}", data)
 
     def begin(self) -> None:
         """The run's time begins: what it waited before does not count."""

@@ -8,12 +8,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
+from penstock.engine.breakers.board import NO_ORDERS, BreakerBoard, Orders
 from penstock.engine.call import new_run_id
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
@@ -53,6 +55,7 @@ class Executor:
         self.reports = ReleaseStore(open_objects(settings.releases))
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
+        self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
         self._heartbeat: Heartbeat | None = None
@@ -72,6 +75,8 @@ class Executor:
         self._operations = OperationsFile(settings.root)
         self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
         assert self.parts.spool is not None
+        self.breakers = BreakerBoard(self._operations.spec.breakers, self._breaker_orders)
+        self.parts.engine.controls = replace(self.parts.engine.controls, breakers=self.breakers)
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
@@ -208,6 +213,11 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.breakers.rule_by(operations.breakers)
+
+    def _breaker_orders(self) -> Orders:
+        current = self.watch.current
+        return current.breakers if current is not None else NO_ORDERS
 
     def _load(self, release: Release) -> None:
         self.parts.load(release)

@@ -11,7 +11,7 @@ from penstock.errors import BreakerOpen
 
 Orders = Mapping[str, Mapping[str, Any]]
 """What operators ordered, by resource: state, actor, reason, at (a routing table's `breakers`)."""
-_NO_ORDERS: Orders = {}
+NO_ORDERS: Orders = {}
 
 
 class BreakerBoard:
@@ -24,13 +24,13 @@ class BreakerBoard:
     def __init__(
         self,
         rules: BreakerRules,
-        orders: Callable[[], Orders] = lambda: _NO_ORDERS,
+        orders: Callable[[], Orders] = lambda: NO_ORDERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = rules
         self._orders = orders
         self._clock = clock
-        self._taken: Orders = _NO_ORDERS
+        self._taken: Orders = NO_ORDERS
         self._held: dict[str, Mapping[str, Any]] = {}
         self._breakers: dict[str, Breaker] = {}
 

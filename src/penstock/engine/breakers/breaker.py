@@ -114,7 +114,8 @@ class Breaker:
         self._count(failed=True)
         window = len(self._window)
         if self.failures_in_a_row >= self._rules.failures:
-            self._open(f"{self.failures_in_a_row} failures in a row", told)
+            row = self.failures_in_a_row
+            self._open(f"{row} failures in a row" if row > 1 else "a failure", told)
         elif window == self._rules.window_calls and self._window_failures >= self._rules.failure_rate * window:
             self._open(f"{self._window_failures} of the last {window} calls failed", told)
 
