@@ -18,6 +18,7 @@ EventType = Literal[
     "llm.retried",
     "token.delta",
     "tool.started",
+    "tool.retried",
     "tool.finished",
     "tool.failed",
     "breaker.opened",

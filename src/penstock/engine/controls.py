@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.contracts.agent import Limits
+from penstock.engine.last_results import LastResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +121,4 @@ class Controls:
     admission: Admission = field(default=_FREE)
     breakers: Breakers = field(default=_FREE)
     budgets: Budgets = field(default=_FREE)
+    results: LastResults = field(default_factory=LastResults)

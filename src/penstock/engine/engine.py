@@ -131,7 +131,8 @@ class Engine:
             return self._launch(run, None)
         breakers = self.controls.breakers
         doors = Doors(
-            ModelDoor(run, self._provider, breakers, self.controls.budgets), ToolDoor(run, self._tools, breakers)
+            ModelDoor(run, self._provider, breakers, self.controls.budgets),
+            ToolDoor(run, self._tools, breakers, self.controls.results),
         )
         work = RuntimeWork(run, runtime, doors, messages)
         return self._launch(run, AdmittedWork(run, self.controls, work, lambda: _begin(run, messages)))

@@ -52,6 +52,7 @@ class Run:
         self.journal: Journal | None = None if call.mode == "live" else Journal()
         self.failure: Failure | None = None
         self.refusal: PenstockError | None = None
+        self.fallbacks: list[dict[str, Any]] = []
         self.ttft_ms: float | None = None
         self.started = time.monotonic()
         self.started_at = now()
@@ -88,6 +89,11 @@ class Run:
         """Puts on record that a call of this run `opened` or `closed` a breaker."""
         data = {"resource": resource, "why": why, "owner": self.compiled.owner_of(resource)}
         self.log.emit(f"breaker.{change}", data)
+
+    def fell_back(self, data: dict[str, Any]) -> None:
+        """Puts on record that something stood in for what the agent names first."""
+        self.fallbacks.append(data)
+        self.log.emit("fallback.used", data)
 
     def begin(self) -> None:
         """The run's time begins: what it waited before does not count."""
@@ -262,6 +268,7 @@ class Run:
             runtime=call.runtime,
             mode=call.mode,
             trace_id=call.trace_id,
+            fallbacks=tuple(self.fallbacks),
             refusal=self.refusal,
         )
 

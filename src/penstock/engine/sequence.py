@@ -41,7 +41,7 @@ def sequence_of(events: Iterable[Event]) -> list[Step]:
     for event in events:
         if event["type"] in _UNTOLD or _is_allowed(event):
             continue
-        if event["type"] in _TOOL_EVENTS or _is_tool_denial(event):
+        if event["type"] in _TOOL_EVENTS or _is_tool_denial(event) or "callId" in event["data"]:
             turn.append(event)
             continue
         steps += _settled(turn)

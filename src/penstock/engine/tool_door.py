@@ -15,29 +15,25 @@ from penstock.engine.controls import Breakers
 from penstock.engine.event_log import now
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
+from penstock.engine.last_results import LastResults
 from penstock.engine.model_turn import replay_miss
 from penstock.engine.run import Run
-from penstock.engine.scope import CallOverdue, CallVanished
 from penstock.engine.shape import places
+from penstock.engine.stand_ins import StandIns
+from penstock.engine.tool_attempts import LiveCall, ToolAttempts
+from penstock.engine.tool_refusal import ToolRefusal as _Refusal
 from penstock.errors import Fault
-from penstock.pal import ToolAnswer, ToolFailed, ToolInvocation, ToolRequest, ToolRunner
-
-
-class _Refusal(Exception):
-    """No result: `code` and `fact` are for events, `text` is what the model reads."""
-
-    def __init__(self, code: str, fact: str, text: str | None = None) -> None:
-        super().__init__(fact)
-        self.code, self.fact, self.text = code, fact, text or fact
+from penstock.pal import ToolAnswer, ToolInvocation, ToolRequest, ToolRunner
 
 
 class ToolDoor:
     """Runs the tools of one run's release."""
 
-    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers) -> None:
+    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers, results: LastResults) -> None:
         self._run = run
         self._runner = runner
         self._breakers = breakers
+        self._results = results
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
@@ -97,19 +93,29 @@ class ToolDoor:
         facts.update(digest=digest, n=n, argumentsDigest=digest_bytes(canonical(arguments)))
         facts["sideEffects"] = tool.spec.side_effects
         run.log.emit("tool.started", dict(facts), *spans)
-        response: dict[str, Any]
+        stand_ins = StandIns(run, self._results, arguments, request.id)
+        response: dict[str, Any] = {}
         try:
-            result = await self._obtain(tool, arguments, facts)
-            content = _checked(tool, result)
+            result = await self._obtain(tool, stand_ins, arguments, facts, spans)
+            content = _canonical(tool, result) if facts["source"] == "tool" else _checked(tool, result)
             response = {"result": result}
         except _Refusal as refusal:
             response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
-            run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
             raise
-        run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+        finally:
+            if response:
+                more = {"fallbacks": stand_ins.used} if stand_ins.used else {}
+                run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, {**response, **more}))
         return content
 
-    async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any]) -> Any:
+    async def _obtain(
+        self,
+        tool: CompiledTool,
+        stand_ins: StandIns,
+        arguments: dict[str, Any],
+        facts: dict[str, Any],
+        spans: tuple[str, str],
+    ) -> Any:
         """The result as the mode gives it; `facts` say where it came from."""
         run, writes = self._run, tool.spec.side_effects == "write"
         mode = run.call.mode
@@ -118,7 +124,7 @@ class ToolDoor:
             if entry is None:
                 run.check(replay_miss("tool", run, facts["digest"], facts["n"]))
                 raise RunOver
-            return await self._answered(entry, facts)
+            return await self._answered(entry, stand_ins, facts)
         if mode == "dry":
             return self._example(tool, arguments, facts)
         if mode == "eval" and writes:
@@ -126,36 +132,27 @@ class ToolDoor:
         if mode == "shadow":
             entry = self._journalled(facts)
             if entry is not None:
-                return await self._answered(entry, facts)
+                return await self._answered(entry, stand_ins, facts)
             if writes:
                 raise _shadow_refusal(tool)
         facts["source"] = "tool"
-        return await self._called(tool, arguments, facts["callId"])
+        result = await stand_ins.result(tool, lambda one: self._called(one, arguments, facts["callId"], spans))
+        if stand_ins.used:
+            facts["source"] = "fallback"
+        return result
 
-    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str) -> Any:
+    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, spans: tuple[str, str]) -> Any:
         run = self._run
         key = f"{run.call.run_id}/{call_id}"
-        if tool.spec.side_effects == "write":
-            await self._intend(tool, call_id, key)
-        timeout_s = tool.spec.timeout_ms / 1000
-        deadline = min(time.monotonic() + timeout_s, run.deadline)
+
+        async def before() -> None:
+            if tool.spec.side_effects == "write":
+                await self._intend(tool, call_id, key)
+
+        deadline = min(time.monotonic() + tool.spec.timeout_ms / 1000, run.deadline)
         invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments)
-        overdue = f"{tool.component.ref} did not answer within {tool.spec.timeout_ms} ms"
-        try:
-            return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)
-        except (CallOverdue, TimeoutError):
-            raise _Refusal("timeout", overdue) from None
-        except CallVanished:
-            raise _Refusal("failed", f"{tool.component.ref} cancelled itself") from None
-        except ToolFailed as error:
-            if time.monotonic() >= deadline:
-                raise _Refusal("timeout", overdue) from None
-            raise _Refusal("failed", f"{tool.component.ref} failed", f"Error: {error.what}") from None
-        except (RunOver, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            fact = f"{tool.component.ref} raised {type(error).__name__}"
-            raise _Refusal("failed", fact, f"Error: {fact}: {error}") from error
+        call = LiveCall(tool, invocation, before, spans)
+        return await ToolAttempts(run, self._runner, self._breakers, call).result()
 
     async def _intend(self, tool: CompiledTool, call_id: str, key: str) -> None:
         """Makes the intent of a writing call durable before the call."""
@@ -178,10 +175,11 @@ class ToolDoor:
         journal = self._run.call.journal
         return journal.find(MAIN_SCOPE, facts["digest"], facts["n"]) if journal is not None else None
 
-    async def _answered(self, entry: JournalEntry, facts: dict[str, Any]) -> Any:
-        """What the journal says: the result, or the same refusal."""
+    async def _answered(self, entry: JournalEntry, stand_ins: StandIns, facts: dict[str, Any]) -> Any:
+        """What the journal says: the result, or the same refusal, and what stood in for the tool."""
         facts["source"] = "journal"
         await asyncio.sleep(0)
+        stand_ins.repeat(entry.response.get("fallbacks", ()))
         if "error" in entry.response:
             error = entry.response["error"]
             raise _Refusal(error["code"], error["what"], error["text"])
@@ -238,6 +236,10 @@ def _checked(tool: CompiledTool, result: Any) -> str:
         faults = tool.output.faults(result)
         fact = f"the result of {tool.component.ref} breaks its schema: {places(faults)}"
         raise _Refusal("result", fact, f"Error: {fact}")
+    return _canonical(tool, result)
+
+
+def _canonical(tool: CompiledTool, result: Any) -> str:
     try:
         return canonical(result).decode()
     except (ValueError, TypeError) as error:
