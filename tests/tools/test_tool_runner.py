@@ -298,7 +298,7 @@ async def test_a_blob_that_is_gone_is_a_failure_with_its_place(bench: Any, call:
 
 
 def _release(*tools: Any) -> Any:
-    return SimpleNamespace(tools=tools)
+    return SimpleNamespace(all_tools=tools)
 
 
 async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any) -> None:

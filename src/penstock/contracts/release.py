@@ -136,5 +136,6 @@ class Release(Record):
 
     @property
     def all_tools(self) -> list[ToolComponent]:
-        """The tools that the model is offered, and the spare ones."""
-        return [*self.tools, *self.spare_tools]
+        """The tools that the model is offered, and the spare ones that are not among them."""
+        offered = {tool.ref for tool in self.tools}
+        return [*self.tools, *(tool for tool in self.spare_tools if tool.ref not in offered)]

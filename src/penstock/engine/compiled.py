@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.contracts.json_pointer import ABSENT, at_pointer
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
 from penstock.engine.deployment import Deployment
@@ -17,7 +18,6 @@ from penstock.pal import Message, ToolOffer
 from penstock.registry.prompt_text import render
 
 _KEPT = 256
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class CompiledRelease:
         self.decider = Decider([(policy.ref, policy.spec) for policy in release.policies])
         spares = {tool.ref: tool for tool in release.spare_tools}
         self.tools = {tool.name: CompiledTool.of(tool, spares) for tool in release.tools}
+        self.rule_tool = _rule_tool(self.spec, spares)
         self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
         self.deployments = _deployments(release, self.spec, self.offers)
         self._system = _system_prompt(self.spec, release, prompt_body)
@@ -117,6 +118,12 @@ def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, 
     return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
 
 
+def _rule_tool(spec: AgentSpec, spares: Mapping[str, ToolComponent]) -> CompiledTool | None:
+    """The tool that answers for an output that breaks its schema, if the agent names one."""
+    rule = spec.fallback.rule if spec.fallback is not None else None
+    return CompiledTool.of(spares[rule.tool], spares) if rule is not None and rule.tool is not None else None
+
+
 def _deployments(release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]) -> tuple[Deployment, ...]:
     """The agent's model, then its spares in the order in which they are asked."""
     by_ref = {model.ref: model for model in release.models}
@@ -145,8 +152,8 @@ def _system_prompt(spec: AgentSpec, release: Release, body: bytes) -> Callable[[
         return lambda _: fixed
 
     def rendered(call_input: Any) -> str:
-        found = {name: _at(call_input, pointer) for name, pointer in pointers.items()}
-        known = {**values, **{name: value for name, value in found.items() if value is not _ABSENT}}
+        found = {name: at_pointer(call_input, pointer) for name, pointer in pointers.items()}
+        known = {**values, **{name: value for name, value in found.items() if value is not ABSENT}}
         missing = [
             Fault(f"{release.name}@{release.version} input", 0, 0, pointer, f"prompt variable {name!r} needs a value")
             for name, pointer in pointers.items()
@@ -157,16 +164,3 @@ def _system_prompt(spec: AgentSpec, release: Release, body: bytes) -> Callable[[
         return render(text, known)
 
     return rendered
-
-
-def _at(document: Any, pointer: str) -> Any:
-    """The value at a JSON pointer (RFC 6901), or `_ABSENT`."""
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, dict) and key in document:
-            document = document[key]
-        elif isinstance(document, list) and key.isdigit() and int(key) < len(document):
-            document = document[int(key)]
-        else:
-            return _ABSENT
-    return document

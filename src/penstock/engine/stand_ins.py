@@ -1,6 +1,6 @@
 """StandIns: what answers in place of a tool that is left alone or that failed, as the tool declares it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from penstock.contracts.canonical import canonical, digest_bytes
@@ -38,10 +38,17 @@ class StandIns:
             self._results.keep(self._key(tool), result)
         return result
 
-    def repeat(self, used: Iterable[dict[str, Any]]) -> None:
-        """Puts on record what the journal says of stand-ins."""
-        for data in used:
+    def repeat(self, tool: CompiledTool, response: Mapping[str, Any]) -> None:
+        """Puts on record what the journal says of stand-ins; policies are asked again, as about every call."""
+        for data in response.get("fallbacks", ()):
+            if tool.spare is not None and data["to"] == tool.spare.component.ref:
+                self._may_call(tool.spare)
+                tool = tool.spare
             self._note(data)
+        fallback, error = tool.spec.fallback, response.get("error")
+        was_meant = error is not None and fallback is not None and _is_meant(fallback, error["code"])
+        if was_meant and tool.spare is not None:  # it was denied, or it would have been used
+            self._may_call(tool.spare)
 
     async def _other(self, tool: CompiledTool, fallback: ToolFallback, refusal: ToolRefusal, call: Calling) -> Any:
         if fallback.answer is not None:
@@ -54,10 +61,13 @@ class StandIns:
             self._say(tool, "cached", refusal, ageS=round(found[1], 3))
             return found[0]
         spare = tool.spare
-        if spare is None or not self._run.decide("tool.call", f"tools/{spare.name}").allowed:
+        if spare is None or not self._may_call(spare):
             raise refusal
         self._say(tool, spare.component.ref, refusal)
         return await self.result(spare, call)
+
+    def _may_call(self, spare: CompiledTool) -> bool:
+        return self._run.decide("tool.call", f"tools/{spare.name}").allowed
 
     def _remembers(self, tool: CompiledTool) -> bool:
         """Only live runs remember and are reminded: what an evaluation sees must not hang on what ran before it."""

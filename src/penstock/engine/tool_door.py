@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.contracts.json_pointer import ABSENT
 from penstock.engine.call import new_span_id
 from penstock.engine.compiled import CompiledTool, tool_request
 from penstock.engine.controls import Breakers
@@ -38,13 +39,22 @@ class ToolDoor:
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
         """Runs the call. Whatever goes wrong with it is an answer that the model can act on."""
+        return await self._answer(request, self._run.compiled.tools.get(request.name))
+
+    async def consult(self, tool: CompiledTool, arguments: Mapping[str, Any], call_id: str) -> Any:
+        """The result of a tool that the platform asks and no model; `ABSENT` if it gives none."""
+        request = ToolRequest(call_id, tool.name, canonical(arguments).decode())
+        answer = await self._answer(request, tool)
+        return orjson.loads(answer.content) if answer.ok else ABSENT
+
+    async def _answer(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
         run = self._run
         run.check(run.meter.tool_call())
         spans = (new_span_id(), run.span_id)
         facts: dict[str, Any] = {"tool": request.name, "version": None, "callId": request.id}
         before = time.monotonic()
         try:
-            tool, arguments = self._admitted(request, facts)
+            tool, arguments = self._admitted(request, known, facts)
             content = await self._result(tool, arguments, request, facts, spans)
         except _Refusal as refusal:
             run.meter.tool_failed()
@@ -56,9 +66,10 @@ class ToolDoor:
         run.log.emit("tool.finished", facts, *spans)
         return ToolAnswer(request.id, request.name, content, ok=True)
 
-    def _admitted(self, request: ToolRequest, facts: dict[str, Any]) -> tuple[CompiledTool, dict[str, Any]]:
+    def _admitted(
+        self, request: ToolRequest, tool: CompiledTool | None, facts: dict[str, Any]
+    ) -> tuple[CompiledTool, dict[str, Any]]:
         """The tool and its checked arguments, if the policies allow the call."""
-        tool = self._run.compiled.tools.get(request.name)
         if tool is None:
             known = ", ".join(self._run.compiled.tools) or "none"
             raise _Refusal("unknown-tool", f"there is no tool {request.name!r}; tools are: {known}")
@@ -124,7 +135,7 @@ class ToolDoor:
             if entry is None:
                 run.check(replay_miss("tool", run, facts["digest"], facts["n"]))
                 raise RunOver
-            return await self._answered(entry, stand_ins, facts)
+            return await self._answered(tool, entry, stand_ins, facts)
         if mode == "dry":
             return self._example(tool, arguments, facts)
         if mode == "eval" and writes:
@@ -132,7 +143,7 @@ class ToolDoor:
         if mode == "shadow":
             entry = self._journalled(facts)
             if entry is not None:
-                return await self._answered(entry, stand_ins, facts)
+                return await self._answered(tool, entry, stand_ins, facts)
             if writes:
                 raise _shadow_refusal(tool)
         facts["source"] = "tool"
@@ -175,11 +186,13 @@ class ToolDoor:
         journal = self._run.call.journal
         return journal.find(MAIN_SCOPE, facts["digest"], facts["n"]) if journal is not None else None
 
-    async def _answered(self, entry: JournalEntry, stand_ins: StandIns, facts: dict[str, Any]) -> Any:
+    async def _answered(
+        self, tool: CompiledTool, entry: JournalEntry, stand_ins: StandIns, facts: dict[str, Any]
+    ) -> Any:
         """What the journal says: the result, or the same refusal, and what stood in for the tool."""
         facts["source"] = "journal"
         await asyncio.sleep(0)
-        stand_ins.repeat(entry.response.get("fallbacks", ()))
+        stand_ins.repeat(tool, entry.response)
         if "error" in entry.response:
             error = entry.response["error"]
             raise _Refusal(error["code"], error["what"], error["text"])

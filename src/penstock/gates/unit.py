@@ -45,7 +45,7 @@ def unit(context: GateContext, *, timeout_s: Annotated[int, Field(ge=1, le=3_600
 
     A tool without a test, or whose tests were all skipped, fails: what is not tested was not found to work.
     """
-    tools = context.release.tools
+    tools = context.release.all_tools
     if not tools:
         return Finding("passed", "no tool to test", {"tools": 0, "tests": 0})
     outcomes = [run_tool_tests(tool, context.resolved.blobs, timeout_s) for tool in tools]

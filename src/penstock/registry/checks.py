@@ -2,6 +2,7 @@
 
 from penstock.registry.documents import Registry
 from penstock.registry.eval_checks import check_evals
+from penstock.registry.fallback_checks import check_rules, check_spare_params, check_tool_fallbacks
 from penstock.registry.fault_list import FaultList
 from penstock.registry.file_checks import collision_faults
 from penstock.registry.model_checks import check_costs, check_models
@@ -28,6 +29,9 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_schemas,
         check_params,
         check_examples,
+        check_tool_fallbacks,
+        check_spare_params,
+        check_rules,
         check_models,
         check_costs,
         check_policies,

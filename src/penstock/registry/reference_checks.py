@@ -22,13 +22,21 @@ def pins_with_places(agent: Loaded) -> Iterator[tuple[Reference, Path]]:
     spec: AgentSpec = agent.spec
     yield Reference.parse(spec.prompt_ref), ("spec", "promptRef")
     yield Reference.parse(spec.model_ref), ("spec", "modelRef")
-    for position, ref in enumerate(spec.fallback.models if spec.fallback is not None else []):
-        yield Reference.parse(ref), ("spec", "fallback", "models", position)
+    yield from _fallback_pins(spec)
     for position, pin in enumerate(spec.tool_refs):
         place: Path = ("spec", "toolRefs", position)
         yield (Reference.parse(pin), place) if isinstance(pin, str) else (Reference.parse(pin.ref), (*place, "ref"))
     for position, ref in enumerate(spec.policy_refs):
         yield Reference.parse(ref), ("spec", "policyRefs", position)
+
+
+def _fallback_pins(spec: AgentSpec) -> Iterator[tuple[Reference, Path]]:
+    if spec.fallback is None:
+        return
+    for position, ref in enumerate(spec.fallback.models):
+        yield Reference.parse(ref), ("spec", "fallback", "models", position)
+    if spec.fallback.rule is not None and spec.fallback.rule.tool is not None:
+        yield Reference.parse(spec.fallback.rule.tool), ("spec", "fallback", "rule", "tool")
 
 
 def check_pins(registry: Registry, faults: FaultList, warnings: FaultList) -> None:

@@ -1,4 +1,4 @@
-"""Tools at their pinned code. `ToolContext` and `TryAgain` are what a tool's author imports; nothing heavy comes along."""
+"""Tools at their pinned code. `ToolContext` and `TryAgain` are what its author imports; nothing heavy comes along."""
 
 from penstock.tools.context import ToolContext
 from penstock.tools.try_again import TryAgain

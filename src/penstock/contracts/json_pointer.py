@@ -1,0 +1,56 @@
+"""JSON pointers (RFC 6901) into values, and templates that are filled through them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+ABSENT: Any = object()
+"""What a pointer finds that leads nowhere."""
+Where = tuple[str | int, ...]
+
+
+def at_pointer(document: Any, pointer: str) -> Any:
+    """The value at a pointer, or `ABSENT`."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+        elif isinstance(document, list) and key.isdigit() and int(key) < len(document):
+            document = document[int(key)]
+        else:
+            return ABSENT
+    return document
+
+
+def template_pointers(template: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Every `{from: pointer}` of a template, with its place in it."""
+    pointer = _pointer(template)
+    if pointer is not None:
+        yield where, pointer
+    elif isinstance(template, dict):
+        for key, value in template.items():
+            yield from template_pointers(value, (*where, key))
+    elif isinstance(template, list):
+        for position, value in enumerate(template):
+            yield from template_pointers(value, (*where, position))
+
+
+def filled(template: Any, document: Any) -> Any:
+    """The template with the document's values in place of its pointers; `ABSENT` if one of them leads nowhere."""
+    pointer = _pointer(template)
+    if pointer is not None:
+        return at_pointer(document, pointer)
+    if isinstance(template, dict):
+        made: Any = {key: filled(value, document) for key, value in template.items()}
+        return made if all(value is not ABSENT for value in made.values()) else ABSENT
+    if isinstance(template, list):
+        made = [filled(value, document) for value in template]
+        return made if all(value is not ABSENT for value in made) else ABSENT
+    return template
+
+
+def _pointer(value: Any) -> str | None:
+    """The pointer of an object that is exactly `{from: pointer}`."""
+    if not isinstance(value, dict) or set(value) != {"from"}:
+        return None
+    pointer = value["from"]
+    return pointer if isinstance(pointer, str) and (not pointer or pointer.startswith("/")) else None
