@@ -146,21 +146,26 @@ def _check_rule_tool(registry: Registry, agent: Loaded, rule: RuleFallback, faul
         return
     if tool.spec.side_effects == "write":
         faults.blame(agent.path, place, f"{rule.tool} writes", "a rule only answers")
-    asked = {
-        "type": "object",
-        "properties": {
-            "input": agent.spec.input.schema_,
-            "faults": {"type": "array", "items": {"type": "object"}},
-            "output": {"type": "string"},
-        },
-        "required": ["input", "faults", "output"],
-    }
+    asked = _asked(agent, tool.spec.input.schema_)
     for one in _certain(taken_breaks(asked, tool.spec.input.schema_)):
         faults.blame(
             agent.path, place, f"{rule.tool} does not take what a rule is asked: {one}", "see docs/fallbacks.md"
         )
     for one in _certain(given_breaks(agent.spec.output.schema_, tool.spec.output.schema_)):
         faults.blame(agent.path, place, f"the result of {rule.tool} is not the agent's output: {one}", "use its schema")
+
+
+def _asked(agent: Loaded, taken: dict[str, Any]) -> dict[str, Any]:
+    """What a rule is asked with; the input's fields matter to one that names fields of it itself."""
+    declared = taken.get("properties", {}).get("input", {})
+    names_fields = isinstance(declared, dict) and "properties" in declared
+    schema = agent.spec.input.schema_
+    fields = {
+        "input": schema if names_fields else {key: schema[key] for key in ("type",) if key in schema},
+        "faults": {"type": "array", "items": {"type": "object"}},
+        "output": {"type": "string"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _certain(breaks: list[SchemaBreak]) -> Iterator[str]:
