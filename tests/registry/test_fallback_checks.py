@@ -23,7 +23,10 @@ SCHEMAS = """\
 """
 MENDER_SCHEMAS = """\
   input:
-    schema: {type: object, required: [input, faults, output], properties: {input: {type: object}, faults: {}, output: {}}}
+    schema:
+      type: object
+      required: [input, faults, output]
+      properties: {input: {type: object}, faults: {}, output: {}}
   output: {schema: {type: object}}
 """
 
