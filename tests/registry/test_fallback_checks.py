@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from penstock.contracts.reference import Reference
 from penstock.errors import Invalid
 from penstock.registry.impact import dependencies, rests_on
 from penstock.registry.load import load_registry
 from penstock.registry.resolve import closure, resolve
 from penstock.registry.source import TreeSource
+from penstock.scaffold.version import version_files
 from penstock.testing.project import Project
 
 Files = dict[str, str]
@@ -198,3 +200,23 @@ def test_a_template_is_judged_as_far_as_its_pointers_let_it(
     found = "\n".join(faults(tmp_path, standing))
     assert fault in found
     assert bool(fault) == bool(found)
+
+
+def test_schemas_that_are_none_are_said_where_they_stand_alone(tmp_path: Path, standing: Files) -> None:
+    for path in (AGENT, SPARE, MENDER):
+        assert "type: object" in standing[path]
+        standing[path] = standing[path].replace("type: object", "type: objekt", 1)
+    found = faults(tmp_path, standing)
+    assert len(found) == 3
+    assert all("is no JSON Schema" in fault for fault in found)
+
+
+def test_a_new_version_moves_the_pins_of_fallbacks_too(tmp_path: Path, standing: Files) -> None:
+    for path, text in list(standing.items()):
+        if "/archive/1.0.0" in path or "/mender/1.0.0" in path:
+            standing[path.replace("1.0.0", "1.1.0")] = text.replace("version: 1.0.0", "version: 1.1.0")
+    assert faults(tmp_path, standing) == []
+    registry = load_registry(TreeSource(tmp_path))
+    for old, bump in (("tools/search@1.0.0", "tools/archive@1.1.0"), ("agents/writer@1.0.0", "tools/mender@1.1.0")):
+        made = version_files(registry, Reference.parse(old), "1.1.0", [Reference.parse(bump)])
+        assert any(bump.encode() in laid.data for laid in made.values())

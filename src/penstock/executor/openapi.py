@@ -81,6 +81,7 @@ RESULT_SCHEMA: dict[str, Any] = {
         },
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
+        "fallbacks": {"type": "array", "description": "What stood in for a model, a tool or an answer."},
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
         **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
     },

@@ -38,6 +38,7 @@ def check_tool_fallbacks(registry: Registry, faults: FaultList) -> None:
             check_instance(faults, tool.path, (*place, "answer"), tool.spec.output.schema_, fallback.answer)
         if fallback.tool is not None:
             _check_spare(registry, tool, faults)
+            _check_schemas(registry, tool, faults)
 
 
 def check_spare_params(registry: Registry, faults: FaultList) -> None:
@@ -81,10 +82,19 @@ def _check_spare(registry: Registry, tool: Loaded, faults: FaultList) -> None:
     if EFFECTS.index(spare.spec.side_effects) > EFFECTS.index(tool.spec.side_effects):
         what = f"{reference} has sideEffects {spare.spec.side_effects}, the tool has {tool.spec.side_effects}"
         faults.blame(tool.path, place, what, "name one that does no more than this one")
+
+
+def _check_schemas(registry: Registry, tool: Loaded, faults: FaultList) -> None:
+    """A spare takes all that the tool takes, and gives nothing else."""
+    reference = spare_of(tool)
+    spare = registry.find(reference) if reference is not None else None
+    if spare is None or not _are_sound(tool, spare):
+        return
     taken = taken_breaks(tool.spec.input.schema_, spare.spec.input.schema_)
     given = given_breaks(tool.spec.output.schema_, spare.spec.output.schema_)
     for side, breaks in (("takes less", taken), ("gives something else", given)):
         for one in _certain(breaks):
+            place: Path = ("spec", "fallback", "tool")
             faults.blame(tool.path, place, f"{reference} {side}: {one}", "name one with the same schemas")
 
 
@@ -109,6 +119,8 @@ def _check_params(agent: Loaded, spare: Loaded, place: Path, params: dict[str, A
 
 def _check_template(agent: Loaded, template: Any, faults: FaultList) -> None:
     place = (*RULE, "template")
+    if not _are_sound(agent):
+        return
     pointers = dict(template_pointers(template))
     for where, pointer in pointers.items():
         found = reach(agent.spec.input.schema_, pointer)
@@ -121,11 +133,7 @@ def _check_template(agent: Loaded, template: Any, faults: FaultList) -> None:
 
 def _template_faults(schema: dict[str, Any], template: Any, pointers: set[Where]) -> Iterator[tuple[Where, str]]:
     """What the template breaks of the schema, whatever its pointers bring."""
-    try:
-        errors = list(compile_schema(schema).iter_errors(template))
-    except SchemaBroken:  # said where the schema stands
-        return
-    for error in errors:
+    for error in compile_schema(schema).iter_errors(template):
         where, rule = tuple(error.instance_path), [str(part) for part in error.schema_path]
         is_open = any(pointer[: len(where)] == where or where[: len(pointer)] == pointer for pointer in pointers)
         of_shape = where not in pointers and rule[-1] in _OF_SHAPE and not _CHOICES & set(rule)
@@ -138,7 +146,7 @@ def _check_rule_tool(registry: Registry, agent: Loaded, rule: RuleFallback, faul
     place = (*RULE, "tool")
     assert rule.tool is not None
     tool = registry.find(rule.tool)
-    if tool is None:  # said with all other pins
+    if tool is None or not _are_sound(agent, tool):  # said with all other pins, and where the schemas stand
         return
     if agent.spec.output.schema_.get("type") != "object":
         what = "a tool's result is an object, and the agent's output is none"
@@ -166,6 +174,17 @@ def _asked(agent: Loaded, taken: dict[str, Any]) -> dict[str, Any]:
         "output": {"type": "string"},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _are_sound(*documents: Loaded) -> bool:
+    """Whether what goes in and out is told by schemas that are some."""
+    try:
+        for one in documents:
+            compile_schema(one.spec.input.schema_)
+            compile_schema(one.spec.output.schema_)
+    except SchemaBroken:
+        return False
+    return True
 
 
 def _certain(breaks: list[SchemaBreak]) -> Iterator[str]:

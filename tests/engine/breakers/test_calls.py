@@ -153,6 +153,30 @@ async def test_a_model_that_hangs_is_seen_by_the_time_limits_of_its_runs(monkeyp
     assert one.states() == {"models/fake": "open"}
 
 
+async def test_of_fifty_runs_at_once_one_probes_and_the_others_are_refused_at_once() -> None:
+    seconds = [0.0]
+    gate = asyncio.Event()
+
+    async def slow(_: ModelCall) -> ModelAnswer:
+        await gate.wait()
+        return says("well")
+
+    one = Guarded(down(), down(), *[slow] * 50)
+    one.board = BreakerBoard(BreakerRules.model_validate({"model": {"failures": 2}}), clock=lambda: seconds[0])
+    one.engine.controls = Controls(breakers=one.board)
+    for number in range(2):
+        await one.run(one.call(run_id=f"f{number}"))
+    seconds[0] = 31.0
+    handles = [one.start(one.call(run_id=f"r{number}")) for number in range(50)]
+    for refused in handles[1:]:
+        assert (await refused.result()).status == "failed"
+    gate.set()
+    assert (await handles[0].result()).output == "well"
+    assert len(one.provider.calls) == 3
+    assert one.states() == {"models/fake": "closed"}
+    assert one.data("breaker.closed")[0]["why"] == "1 probe went well"
+
+
 async def failing(_: Any) -> Any:
     raise ToolFailed("it broke", where="weather")
 
