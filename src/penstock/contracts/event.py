@@ -19,6 +19,7 @@ EventType = Literal[
     "tool.started",
     "tool.finished",
     "tool.failed",
+    "alert.raised",
     "run.finished",
     "run.failed",
     "run.cancelled",

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
+from penstock.engine.alert_rules import RunRules
 from penstock.engine.call import RunCall
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
 from penstock.engine.event_log import Event
@@ -17,6 +18,7 @@ from penstock.engine.run import BeforeAnswer, Run
 from penstock.engine.shape import places
 from penstock.engine.sink import NoSink, Sink
 from penstock.engine.tool_door import ToolDoor
+from penstock.engine.trace_context import traceparent
 from penstock.engine.work import RuntimeWork
 from penstock.errors import Conflict, Invalid, LimitReached, PenstockError, Refused
 from penstock.pal import Doors, Message, ModelProvider, ToolRunner
@@ -43,6 +45,11 @@ class RunHandle:
     def call(self) -> RunCall:
         """What the run was made of."""
         return self._run.call
+
+    @property
+    def traceparent(self) -> str:
+        """The run's span, as the header of W3C trace context says it."""
+        return traceparent(self._run.call.trace_id, self._run.span_id)
 
     @property
     def is_done(self) -> bool:
@@ -99,6 +106,7 @@ class Engine:
         self._provider = provider
         self._tools = tools
         self._sink = sink
+        self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
         self._running: dict[str, RunHandle] = {}
         self._ended: OrderedDict[str, RunHandle] = OrderedDict()
@@ -115,6 +123,7 @@ class Engine:
         compiled = self._shelf.take(call.release, call.prompt_body)
         runtime = self.runtimes.choose(call.release, call.runtime, call.runtime)
         run = Run(call, compiled, self._sink_of(call), before_answer)
+        run.log.watch = self.alert_rules.of(call) if self.alert_rules is not None else None
         messages = self._admit(run)
         if messages is None:
             return self._launch(run, None)

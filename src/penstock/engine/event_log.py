@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,8 @@ from penstock.engine.compiled import CompiledRelease
 from penstock.engine.sink import Sink
 
 Event = dict[str, Any]
+Watch = Callable[[Event], Iterable[dict[str, Any]]]
+"""Gives the data of each alert.raised that an event calls for (`engine.alert_rules.RunWatch`)."""
 _END = None
 
 
@@ -35,6 +37,7 @@ class EventLog:
     def __init__(self, call: RunCall, compiled: CompiledRelease, sink: Sink, span_id: str) -> None:
         self.events: list[Event] = []
         self.closed = False
+        self.watch: Watch | None = None
         self._sink = sink
         self._form = _form(call, compiled, span_id)
         self._deltas = 0
@@ -54,6 +57,9 @@ class EventLog:
             self.closed = True
         else:
             self._tell(event)
+            if self.watch is not None:
+                for alert in self.watch(event):
+                    self.emit("alert.raised", alert)
         return event
 
     def delta(self, text: str) -> None:

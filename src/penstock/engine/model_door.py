@@ -11,6 +11,7 @@ from penstock.engine.journal import MAIN_SCOPE, JournalEntry
 from penstock.engine.model_retry import PatientAsking
 from penstock.engine.run import Run
 from penstock.engine.scope import CallVanished
+from penstock.engine.trace_context import traceparent
 from penstock.pal import (
     Message,
     ModelAnswer,
@@ -86,6 +87,7 @@ class ModelDoor:
             response_format=request["responseFormat"],
             timeout_s=max(0.001, run.deadline - before),
             on_delta=self._delta if run.call.stream else None,
+            traceparent=traceparent(run.call.trace_id, spans[0]),
         )
 
         def retried(attempt: int, wait_s: float, why: str) -> None:

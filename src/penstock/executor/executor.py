@@ -17,6 +17,7 @@ from penstock.engine.call import new_run_id
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
@@ -112,8 +113,10 @@ class Executor:
         """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
         await asyncio.to_thread(self._library.wait)
 
-    async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
-        """Starts a run; raises whatever stands against it."""
+    async def submit(
+        self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
+    ) -> RunHandle:
+        """Starts a run, in the trace of `parent` if there is one; raises whatever stands against it."""
         caller = Caller(
             identity.tenant,
             identity.user,
@@ -122,7 +125,7 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
