@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from penstock.cli.main import main
-from penstock.cli.period import since
+from penstock.store.period import since
 from penstock.contracts.routing_table import RoutingTable, TableSource
 from penstock.errors import WrongUse
 from penstock.registry.load import load_registry

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
+from penstock.contracts.operations_alerts import Alerts
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
@@ -24,6 +25,7 @@ from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
+from penstock.executor.telemetry.telemetry import Telemetry
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -42,10 +44,12 @@ QUIET_S = 0.5
 class Executor:
     """What the routes ask. An asynchronous context: inside it the executor works, after it nothing is left running.
 
-    `provider` replaces the model library, for tests and benchmarks.
+    `provider` replaces the model library, for tests and benchmarks. `alerts` None = the default rules.
     """
 
-    def __init__(self, settings: Settings, *, provider: ModelProvider | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, provider: ModelProvider | None = None, alerts: Alerts | None = None
+    ) -> None:
         self.settings = settings
         self.is_draining = False
         self.reports = ReleaseStore(open_objects(settings.releases))
@@ -53,6 +57,7 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
+        self.telemetry = Telemetry(self, alerts)
         self._heartbeat: Heartbeat | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
@@ -65,7 +70,8 @@ class Executor:
     async def __aenter__(self) -> "Executor":
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
+        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
@@ -78,6 +84,7 @@ class Executor:
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
+        self.telemetry.start()
         self._library.start()
         return self
 
@@ -89,6 +96,7 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
+        await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
@@ -169,6 +177,7 @@ class Executor:
         """Readiness and everything that a person asks first; `ready` only if `reasons` is empty."""
         current = self.watch.current
         reasons = list(self._unready())
+        self.telemetry.cold_start.mark(ready=not reasons)
         return {
             "ready": not reasons,
             "reasons": reasons,
@@ -240,13 +249,16 @@ class _ModelLibrary:
         LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
 
 
-def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+def _assembled(
+    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
+) -> EngineParts:
     declarations = read_declarations(settings.root)
     if provider is None:
-        return assemble(settings, declarations, blob)
+        return assemble(settings, declarations, blob, observed=telemetry.observed)
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     spool = Spool(settings.spool)
-    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    return EngineParts(engine, provider, tools, spool)
 
 
 def _told(problem: PenstockError | None) -> dict[str, Any] | None:
