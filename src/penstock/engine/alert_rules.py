@@ -1,6 +1,7 @@
 """RunRules: the alert rules that look at one run, asked with each of its events."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,33 +14,53 @@ RunRule = SlowFirstToken | FailedTool | CostlyRun
 _KEPT = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rules on an agent's runs at a stage, apart by what they look at."""
+
+    slow: tuple[SlowFirstToken, ...]
+    failed: tuple[FailedTool, ...]
+    costly: tuple[CostlyRun, ...]
+
+
 class RunRules:
     """The rules on single runs out of `alerts`; the others are asked of the database, not here."""
 
     def __init__(self, alerts: Alerts) -> None:
-        self._rules = [rule for rule in alerts.rules if isinstance(rule, RunRule)]
-        self._of: dict[tuple[str, str], tuple[RunRule, ...]] = {}
+        self._alerts = alerts
+        self._of: dict[tuple[str, str], _Rules | None] = {}
 
     def of(self, call: RunCall) -> "RunWatch | None":
         """What watches a run; None where no rule does, as in every run that is not live."""
         if call.mode != "live":
             return None
-        key = (call.release.name, call.effective_stage)
-        rules = self._of.get(key)
-        if rules is None:
+        key = (call.release.name, call.stage)
+        if key not in self._of:
             if len(self._of) >= _KEPT:
                 self._of.clear()
-            rules = self._of[key] = tuple(rule for rule in self._rules if rule.applies(*key))
-        return RunWatch(rules) if rules else None
+            self._of[key] = self._rules(*key)
+        rules = self._of[key]
+        return RunWatch(rules) if rules is not None else None
+
+    def _rules(self, agent: str, stage: str) -> _Rules | None:
+        own = [rule for rule in self._alerts.rules if rule.applies(agent, stage)]
+        rules = _Rules(
+            tuple(rule for rule in own if isinstance(rule, SlowFirstToken)),
+            tuple(rule for rule in own if isinstance(rule, FailedTool)),
+            tuple(rule for rule in own if isinstance(rule, CostlyRun)),
+        )
+        return rules if rules.slow or rules.failed or rules.costly else None
 
 
 class RunWatch:
     """Watches one run. Each rule is heard once, that of failed tools once for each call."""
 
-    __slots__ = ("_begun", "_cost_usd", "_rules", "_started")
+    __slots__ = ("_begun", "_cost_usd", "_costly", "_has_first_token", "_rules", "_started")
 
-    def __init__(self, rules: Sequence[RunRule]) -> None:
-        self._rules = list(rules)
+    def __init__(self, rules: _Rules) -> None:
+        self._rules = rules
+        self._costly = rules.costly
+        self._has_first_token = False
         self._started: str | None = None
         self._begun: dict[str, str] = {}
         self._cost_usd = 0.0
@@ -54,41 +75,50 @@ class RunWatch:
         return ()
 
     def _model_asked(self, event: Event) -> Iterable[Facts]:
-        self._begun[event["spanId"]] = event["time"]
+        if not self._has_first_token:
+            self._begun[event["spanId"]] = event["time"]
         return ()
 
     def _model_answered(self, event: Event) -> Iterable[Facts]:
         data = event["data"]
-        self._cost_usd += data.get("costUsd") or 0.0
-        ttft_ms = self._ttft_ms(event)
-        found = []
-        for rule in tuple(self._rules):
-            if isinstance(rule, CostlyRun) and self._cost_usd > rule.above_usd:
-                what = f"the run cost {self._cost_usd:.4f} USD so far, more than {rule.above_usd:g}"
-                found.append(_facts(rule, what, self._cost_usd, rule.above_usd))
-                self._rules.remove(rule)
-            elif isinstance(rule, SlowFirstToken) and ttft_ms is not None:
-                self._rules.remove(rule)  # there is only one first token
-                if ttft_ms > rule.above_ms:
-                    what = f"the first token took {ttft_ms:,.0f} ms, more than {rule.above_ms:,.0f}"
-                    found.append(_facts(rule, what, ttft_ms, rule.above_ms))
+        found: list[Facts] = []
+        if cost_usd := data.get("costUsd"):
+            self._cost_usd += cost_usd
+            found += self._too_costly()
+        if not self._has_first_token and data.get("ttftMs") is not None:
+            self._has_first_token = True
+            found += self._too_slow(event)
         return found
+
+    def _too_costly(self) -> Iterable[Facts]:
+        for rule in self._costly:
+            if self._cost_usd > rule.above_usd:
+                what = f"the run cost {self._cost_usd:.4f} USD so far, more than {rule.above_usd:g}"
+                yield _facts(rule, what, self._cost_usd, rule.above_usd)
+        self._costly = tuple(rule for rule in self._costly if self._cost_usd <= rule.above_usd)
+
+    def _too_slow(self, event: Event) -> Iterable[Facts]:
+        ttft_ms = self._ttft_ms(event)
+        for rule in self._rules.slow if ttft_ms is not None else ():
+            assert ttft_ms is not None
+            if ttft_ms > rule.above_ms:
+                what = f"the first token took {ttft_ms:,.0f} ms, more than {rule.above_ms:,.0f}"
+                yield _facts(rule, what, ttft_ms, rule.above_ms)
 
     def _ttft_ms(self, event: Event) -> float | None:
         """From the start of the run to the first token of this call, milliseconds; None where nobody knows."""
-        begun, of_call_ms = self._begun.pop(event["spanId"], None), event["data"].get("ttftMs")
-        if begun is None or self._started is None or of_call_ms is None:
+        begun = self._begun.get(event["spanId"])
+        if begun is None or self._started is None:
             return None
         before = datetime.fromisoformat(begun) - datetime.fromisoformat(self._started)
-        return float(before.total_seconds() * 1000 + of_call_ms)
+        return float(before.total_seconds() * 1000 + event["data"]["ttftMs"])
 
     def _tool_failed(self, event: Event) -> Iterable[Facts]:
         data = event["data"]
         what = f"tool {data['tool'][:63]} failed: {data['code']}"
         return [
             {**_facts(rule, what, 1, 0), "tool": data["tool"][:63], "callId": data["callId"]}
-            for rule in self._rules
-            if isinstance(rule, FailedTool)
+            for rule in self._rules.failed
         ]
 
 

@@ -53,9 +53,9 @@ class RunMetrics:
         }
 
     def observe(self, event: Event) -> None:
-        """Counts the event."""
+        """Counts the event; of the decisions of policies those that deny."""
         handler = self._handlers.get(event["type"])
-        if handler is not None and event["mode"] == "live":
+        if handler is not None and event["mode"] == "live" and not event["data"].get("allowed"):
             with self._lock:
                 handler(event)
 
@@ -122,8 +122,7 @@ class RunMetrics:
         self._figures.observe("penstock_tool_call_duration_seconds", (tool,), data["durationMs"] / 1000)
 
     def _decided(self, event: Event) -> None:
-        if not event["data"]["allowed"]:
-            self._figures.add("penstock_policy_denials_total", (event["agent"], event["data"]["action"]))
+        self._figures.add("penstock_policy_denials_total", (event["agent"], event["data"]["action"]))
 
     def _fell_back(self, event: Event) -> None:
         self._figures.add("penstock_fallbacks_total", (event["agent"], str(event["data"].get("kind", ""))))
