@@ -5,7 +5,7 @@ import pytest
 
 from penstock.contracts.operations_alerts import DEFAULT_ALERTS, Alerts
 from penstock.engine.alert_rules import RunRules
-from penstock.pal import ModelAnswer, ModelCall, Usage
+from penstock.pal import ModelAnswer, Usage
 from penstock.testing.conformance.rig import Rig
 from penstock.testing.fake_provider import FakeProvider, asks, says
 from penstock.testing.fake_tools import FakeTools
@@ -22,23 +22,24 @@ async def alerts_of(one: Rig, alerts: Alerts = DEFAULT_ALERTS, **call: Any) -> l
 
 
 async def test_a_first_token_that_comes_late_is_an_event_of_its_run(rig: MakeRig) -> None:
-    async def slow(call: ModelCall) -> ModelAnswer:
-        return ModelAnswer("word", (), Usage(1, 1, 0.0), ttft_ms=2_310.0)
-
-    one = rig(FakeProvider(slow))
-    (alert,) = await alerts_of(one, stream=True)
-    assert (alert["rule"], alert["when"], alert["severity"]) == ("slow-first-token", "ttft", "warning")
-    assert alert["limit"] == 2_000
-    assert alert["value"] == pytest.approx(2_310, abs=100)
-    assert "more than 2,000" in alert["what"]
+    rule = {"name": "any", "when": "ttft", "aboveMs": 0.0, "severity": "error"}
+    one = rig(FakeProvider(asks(("weather", {"town": "Bonn"})), says("two words")), FakeTools(weather=lambda _: {}))
+    (alert,) = await alerts_of(one, Alerts.model_validate({"rules": [rule]}), stream=True)
+    assert (alert["rule"], alert["when"], alert["severity"], alert["limit"]) == ("any", "ttft", "error", 0)
+    (end,) = [event for event in one.sink.events() if event["type"] == "run.finished"]
+    assert alert["value"] == pytest.approx(end["data"]["ttftMs"], abs=200)
+    assert "more than 0" in alert["what"]
 
 
-async def test_only_the_first_token_counts(rig: MakeRig) -> None:
-    first = asks(("weather", {"town": "Bonn"}))
-    early = ModelAnswer(None, first.tool_requests, first.usage, ttft_ms=5.0)
-    late = ModelAnswer("word", (), Usage(1, 1, 0.0), ttft_ms=9_000.0)
-    one = rig(FakeProvider(early, late), FakeTools(weather=lambda _: {"degrees": 4}))
-    assert await alerts_of(one, stream=True) == []
+def test_how_late_is_a_matter_of_the_events_times(rig: MakeRig) -> None:
+    one = rig(FakeProvider(), FakeTools())
+    watch = RunRules(DEFAULT_ALERTS).of(one.call(stage="prod"))
+    assert watch is not None
+    assert list(watch.first_token("2026-11-20T10:00:09.000000Z")) == []  # it has not begun
+    watch({"type": "run.started", "time": "2026-11-20T10:00:00.000000Z"})
+    assert list(watch.first_token("2026-11-20T10:00:02.000000Z")) == []
+    (alert,) = watch.first_token("2026-11-20T10:00:02.310000Z")
+    assert (alert["rule"], alert["value"], alert["limit"]) == ("slow-first-token", 2_310.0, 2_000)
 
 
 async def test_each_failed_tool_call_is_one_alert(rig: MakeRig) -> None:

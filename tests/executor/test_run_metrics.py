@@ -63,9 +63,9 @@ def told(events: list[Event]) -> Iterator[Event]:
     """Events of other parts of an executor, as those that are recorded here."""
     form = {**events[0], "agent": "clerk"}
     yield {**form, "type": "run.queued", "runId": "q1", "data": {"level": "team"}}
-    yield {**form, "type": "run.queued", "runId": "q2", "data": {"level": "agent"}}
-    yield {**form, "type": "run.queued", "runId": "q2", "data": {"level": "agent", "waitedMs": 250}}
-    yield {**form, "type": "run.started", "runId": "q2", "data": {}}
+    queued, began = "2026-11-20T10:00:00.250000Z", "2026-11-20T10:00:01.500000Z"
+    yield {**form, "type": "run.queued", "runId": "q2", "time": queued, "data": {"level": "agent"}}
+    yield {**form, "type": "run.started", "runId": "q2", "time": began, "data": {}}
     yield {**form, "type": "run.started", "runId": "q3", "data": {}}
     yield {**form, "type": "run.interrupted", "runId": "q3", "data": {}}
     yield {**form, "type": "breaker.opened", "data": {"resource": "tools/weather", "why": "5 failures"}}
@@ -134,8 +134,7 @@ def ttlt(event: Event, own: list[Event]) -> list[tuple[tuple[Any, ...], Any]]:
     starts = [one for one in own if one["type"] == "run.started"]
     if not ends or not starts:
         return []
-    took = datetime.fromisoformat(ends[-1]["time"]) - datetime.fromisoformat(starts[0]["time"])
-    return [(run(event), took.total_seconds())]
+    return [(run(event), seconds(starts[0], ends[-1]))]
 
 
 def in_flight(event: Event, own: list[Event]) -> list[tuple[tuple[Any, ...], Any]]:
@@ -144,8 +143,16 @@ def in_flight(event: Event, own: list[Event]) -> list[tuple[tuple[Any, ...], Any
 
 
 def queued(event: Event, own: list[Event]) -> list[tuple[tuple[Any, ...], Any]]:
-    waits = own[-1]["type"] == "run.queued" and "waitedMs" not in own[-1]["data"]
-    return [((event["data"]["level"],), int(waits))] if "waitedMs" not in event["data"] else []
+    return [((event["data"]["level"],), int(own[-1]["type"] == "run.queued"))]
+
+
+def waited(event: Event, own: list[Event]) -> list[tuple[tuple[Any, ...], Any]]:
+    starts = [one for one in own if one["type"] == "run.started"]
+    return [((event["data"]["level"],), seconds(event, one)) for one in starts]
+
+
+def seconds(earlier: Event, later: Event) -> float:
+    return (datetime.fromisoformat(later["time"]) - datetime.fromisoformat(earlier["time"])).total_seconds()
 
 
 def tool(event: Event) -> str:
@@ -192,10 +199,7 @@ AGAIN: dict[str, Any] = {
     "penstock_policy_denials_total": each(
         r"policy\.decided", lambda e, _: [((e["agent"], e["data"]["action"]), 1)] if not e["data"]["allowed"] else []
     ),
-    "penstock_queue_wait_seconds": each(
-        r"run\.queued",
-        lambda e, _: [((e["data"]["level"],), e["data"]["waitedMs"] / 1000)] if "waitedMs" in e["data"] else [],
-    ),
+    "penstock_queue_wait_seconds": each(r"run\.queued", waited),
     "penstock_runs_queued": each(r"run\.queued", queued),
     "penstock_breaker_open": each(
         r"breaker\.\w+", lambda e, _: [((e["data"]["resource"],), int(e["type"] == "breaker.opened"))]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +12,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.cli.main import main
-from penstock.contracts.operations_alerts import Alerts
 from penstock.errors import Unavailable
 from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
@@ -24,7 +23,14 @@ from penstock.testing.receiver import Receiver
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RUN = "/v1/agents/echo/runs"
-ANY_FIRST_TOKEN = {"rules": [{"name": "any-first-token", "when": "ttft", "aboveMs": 0, "severity": "error"}]}
+OPERATIONS = """\
+apiVersion: penstock.dev/v1
+kind: Operations
+metadata: {name: default}
+spec:
+  alerts:
+    rules: [{name: any-first-token, when: ttft, aboveMs: 0, severity: error}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,10 @@ def collector() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("telemetry") / "project")
+    made = make_world(tmp_path_factory.mktemp("telemetry") / "project")
+    (made.root / "pipelines").mkdir()
+    (made.root / "pipelines/operations.yaml").write_text(OPERATIONS)
+    return made
 
 
 @pytest.fixture
@@ -44,8 +53,7 @@ async def executor(world: World, collector: Receiver, monkeypatch: pytest.Monkey
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("PENSTOCK_OTLP_URL", collector.url.removesuffix("/hook"))
     monkeypatch.setenv("PENSTOCK_NOTIFY_URL", collector.url)
-    alerts = Alerts.model_validate(ANY_FIRST_TOKEN)
-    async with Executor(load_settings(world.root), provider=PacedProvider(None), alerts=alerts) as made:
+    async with Executor(load_settings(world.root), provider=PacedProvider(None)) as made:
         yield made
 
 
@@ -58,12 +66,26 @@ async def client(executor: Executor) -> AsyncIterator[httpx.AsyncClient]:
 
 def figures(page: str) -> dict[str, float]:
     """The samples without labels, and those of `echo` by their metric."""
-    found = {}
+    found: dict[str, float] = {}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
             if not sample.labels or sample.labels.get("agent") == "echo":
                 found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
+
+
+async def until(client: httpx.AsyncClient, path: str, found: Callable[[dict[str, Any]], Any]) -> Any:
+    """Asks until what is said is what is waited for."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = found((await client.get(path)).json())
+            if answer:
+                return answer
+            await asyncio.sleep(0.02)
+
+
+def told_of(alerts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [alert for alert in alerts if alert["toldAt"]]
 
 
 async def test_runs_are_in_the_metrics_in_the_trace_and_in_the_summary(
@@ -111,10 +133,8 @@ async def test_alerts_of_runs_are_kept_told_and_shown(
     client: httpx.AsyncClient, collector: Receiver, capfd: pytest.CaptureFixture[str], world: World
 ) -> None:
     await client.post(f"{RUN}?stream=true", json={"input": {"text": "two words"}})
-    async with asyncio.timeout(10):
-        while not (found := (await client.get("/v1/alerts?agent=echo")).json()["alerts"]) or not found[0]["toldAt"]:
-            await asyncio.sleep(0.02)
-    assert (found[0]["rule"], found[0]["severity"]) == ("any-first-token", "error")
+    (found,) = await until(client, "/v1/alerts?agent=echo", lambda said: said["alerts"] and told_of(said["alerts"]))
+    assert (found["rule"], found["severity"]) == ("any-first-token", "error")
     told = [request.event for request in collector.received if request.path == "/hook"]
     assert told[0]["type"] == "dev.penstock.alert.raised"
     assert (await client.get("/v1/alerts?severity=warning")).json() == {"alerts": []}
@@ -128,9 +148,8 @@ async def test_figures_of_stored_runs_by_http_and_by_command(
 ) -> None:
     for text in ("one", "two"):
         await client.post("/v1/agents/talk/runs", json={"input": {"text": text}})
-    async with asyncio.timeout(10):
-        while (found := (await client.get("/v1/metrics/summary?agent=talk&since=1h")).json())["totalRequests"] < 2:
-            await asyncio.sleep(0.02)
+    summary = "/v1/metrics/summary?agent=talk&since=1h"
+    found = await until(client, summary, lambda said: said if said["totalRequests"] == 2 else None)
     assert (found["successRate"], found["totalCost"], found["runsWithoutPrice"]) == (1.0, 0.0, 0)
     assert found["p99Latency"] >= found["p50Latency"] > 0
     wrong = await client.get("/v1/metrics/summary?since=yesterday")

@@ -27,8 +27,13 @@ class RunRules:
     """The rules on single runs out of `alerts`; the others are asked of the database, not here."""
 
     def __init__(self, alerts: Alerts) -> None:
-        self._alerts = alerts
         self._of: dict[tuple[str, str], _Rules | None] = {}
+        self.use(alerts)
+
+    def use(self, alerts: Alerts) -> None:
+        """Watches by these rules from the next run on."""
+        self._alerts = alerts
+        self._of.clear()
 
     def of(self, call: RunCall) -> "RunWatch | None":
         """What watches a run; None where no rule does, as in every run that is not live."""
@@ -55,14 +60,12 @@ class RunRules:
 class RunWatch:
     """Watches one run. Each rule is heard once, that of failed tools once for each call."""
 
-    __slots__ = ("_begun", "_cost_usd", "_costly", "_has_first_token", "_rules", "_started")
+    __slots__ = ("_cost_usd", "_costly", "_rules", "_started")
 
     def __init__(self, rules: _Rules) -> None:
         self._rules = rules
         self._costly = rules.costly
-        self._has_first_token = False
         self._started: str | None = None
-        self._begun: dict[str, str] = {}
         self._cost_usd = 0.0
 
     def __call__(self, event: Event) -> Iterable[Facts]:
@@ -70,48 +73,39 @@ class RunWatch:
         handler = _HANDLERS.get(event["type"])
         return handler(self, event) if handler is not None else ()
 
-    def _run_started(self, event: Event) -> Iterable[Facts]:
-        self._started = event["time"]
-        return ()
-
-    def _model_asked(self, event: Event) -> Iterable[Facts]:
-        if not self._has_first_token:
-            self._begun[event["spanId"]] = event["time"]
-        return ()
-
-    def _model_answered(self, event: Event) -> Iterable[Facts]:
-        data = event["data"]
-        found: list[Facts] = []
-        if cost_usd := data.get("costUsd"):
-            self._cost_usd += cost_usd
-            found += self._too_costly()
-        if not self._has_first_token and data.get("ttftMs") is not None:
-            self._has_first_token = True
-            found += self._too_slow(event)
-        return found
-
-    def _too_costly(self) -> Iterable[Facts]:
-        for rule in self._costly:
-            if self._cost_usd > rule.above_usd:
-                what = f"the run cost {self._cost_usd:.4f} USD so far, more than {rule.above_usd:g}"
-                yield _facts(rule, what, self._cost_usd, rule.above_usd)
-        self._costly = tuple(rule for rule in self._costly if self._cost_usd <= rule.above_usd)
-
-    def _too_slow(self, event: Event) -> Iterable[Facts]:
-        ttft_ms = self._ttft_ms(event)
-        for rule in self._rules.slow if ttft_ms is not None else ():
-            assert ttft_ms is not None
+    def first_token(self, at: str) -> Iterable[Facts]:
+        """The same, once the first text of the run was streamed."""
+        if self._started is None or not self._rules.slow:
+            return
+        took = datetime.fromisoformat(at) - datetime.fromisoformat(self._started)
+        ttft_ms = took.total_seconds() * 1000
+        for rule in self._rules.slow:
             if ttft_ms > rule.above_ms:
                 what = f"the first token took {ttft_ms:,.0f} ms, more than {rule.above_ms:,.0f}"
                 yield _facts(rule, what, ttft_ms, rule.above_ms)
 
-    def _ttft_ms(self, event: Event) -> float | None:
-        """From the start of the run to the first token of this call, milliseconds; None where nobody knows."""
-        begun = self._begun.get(event["spanId"])
-        if begun is None or self._started is None:
-            return None
-        before = datetime.fromisoformat(begun) - datetime.fromisoformat(self._started)
-        return float(before.total_seconds() * 1000 + event["data"]["ttftMs"])
+    def _run_started(self, event: Event) -> Iterable[Facts]:
+        self._started = event["time"]
+        return ()
+
+    def _model_answered(self, event: Event) -> Iterable[Facts]:
+        cost_usd = event["data"].get("costUsd")
+        if not cost_usd or not self._costly:
+            return ()
+        self._cost_usd += cost_usd
+        found = [
+            _facts(
+                rule,
+                f"the run cost {self._cost_usd:.4f} USD so far, more than {rule.above_usd:g}",
+                self._cost_usd,
+                rule.above_usd,
+            )
+            for rule in self._costly
+            if self._cost_usd > rule.above_usd
+        ]
+        if found:
+            self._costly = tuple(rule for rule in self._costly if self._cost_usd <= rule.above_usd)
+        return found
 
     def _tool_failed(self, event: Event) -> Iterable[Facts]:
         data = event["data"]
@@ -124,7 +118,6 @@ class RunWatch:
 
 _HANDLERS: dict[str, Callable[[RunWatch, Event], Iterable[Facts]]] = {
     "run.started": RunWatch._run_started,
-    "llm.started": RunWatch._model_asked,
     "llm.finished": RunWatch._model_answered,
     "tool.failed": RunWatch._tool_failed,
 }

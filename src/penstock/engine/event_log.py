@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import uuid_utils
 
@@ -15,8 +15,6 @@ from penstock.engine.compiled import CompiledRelease
 from penstock.engine.sink import Sink
 
 Event = dict[str, Any]
-Watch = Callable[[Event], Iterable[dict[str, Any]]]
-"""Gives the data of each alert.raised that an event calls for (`engine.alert_rules.RunWatch`)."""
 _END = None
 
 
@@ -29,6 +27,18 @@ def now() -> str:
 @lru_cache(maxsize=4)
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class Watch(Protocol):
+    """Gives the data of each alert.raised that a run calls for (`engine.alert_rules.RunWatch`)."""
+
+    def __call__(self, event: Event) -> Iterable[dict[str, Any]]:
+        """Sees each event."""
+        ...
+
+    def first_token(self, at: str) -> Iterable[dict[str, Any]]:
+        """Hears when the first text was streamed."""
+        ...
 
 
 class EventLog:
@@ -58,8 +68,7 @@ class EventLog:
         else:
             self._tell(event)
             if self.watch is not None:
-                for alert in self.watch(event):
-                    self.emit("alert.raised", alert)
+                self._raise(self.watch(event))
         return event
 
     def delta(self, text: str) -> None:
@@ -70,6 +79,8 @@ class EventLog:
             data = {"after": len(self.events), "index": self._deltas, "text": text}
             self._tell(self._event("token.delta", data, None, None, None))
         self._deltas += 1
+        if self._deltas == 1 and self.watch is not None:
+            self._raise(self.watch.first_token(now()))
 
     def end(self, problem: Exception | None = None) -> None:
         """Hands the terminal event to the listeners, now that it is durable, or the problem that kept it from being."""
@@ -108,6 +119,10 @@ class EventLog:
             self._listeners.discard(queue)
             if dropped is not None and not self._ended:
                 dropped()
+
+    def _raise(self, alerts: Iterable[dict[str, Any]]) -> None:
+        for alert in alerts:
+            self.emit("alert.raised", alert)
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from penstock.contracts.operations_alerts import Alerts
+from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
@@ -23,6 +23,7 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
 from penstock.executor.telemetry.telemetry import Telemetry
@@ -39,17 +40,16 @@ from penstock.tools.runner import PythonToolRunner
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
 QUIET_S = 0.5
+OPERATIONS_S = 1.0
 
 
 class Executor:
     """What the routes ask. An asynchronous context: inside it the executor works, after it nothing is left running.
 
-    `provider` replaces the model library, for tests and benchmarks. `alerts` None = the default rules.
+    `provider` replaces the model library, for tests and benchmarks.
     """
 
-    def __init__(
-        self, settings: Settings, *, provider: ModelProvider | None = None, alerts: Alerts | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, provider: ModelProvider | None = None) -> None:
         self.settings = settings
         self.is_draining = False
         self.reports = ReleaseStore(open_objects(settings.releases))
@@ -57,8 +57,10 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
-        self.telemetry = Telemetry(self, alerts)
+        self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
+        self._operations: OperationsFile
+        self._following: asyncio.Task[None] | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
         self._library = _ModelLibrary(needed=provider is None)
@@ -70,6 +72,8 @@ class Executor:
     async def __aenter__(self) -> "Executor":
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
+        self._operations = OperationsFile(settings.root)
+        self.telemetry.use(self._operations.spec.alerts)
         self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
@@ -86,12 +90,15 @@ class Executor:
         await asyncio.to_thread(self.watch.start)
         self.telemetry.start()
         self._library.start()
+        self._following = asyncio.create_task(self._follow_operations())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commits the spool and brings it into the database, if it can be reached."""
+        if self._following is not None:
+            self._following.cancel()
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
@@ -188,6 +195,7 @@ class Executor:
             "ageS": self.watch.age_s,
             "problem": _told(self.watch.problem),
             "database": _told(self.database.problem),
+            "operations": _told(self._operations.problem),
         }
 
     def _unready(self) -> Iterator[str]:
@@ -202,6 +210,15 @@ class Executor:
 
     def _table(self) -> RoutingTable | None:
         return self.watch.current
+
+    async def _follow_operations(self) -> None:
+        while True:
+            await asyncio.sleep(OPERATIONS_S)
+            self._operations.look(self._operate_by)
+
+    def _operate_by(self, operations: OperationsSpec) -> None:
+        """Puts what the platform team changed in force, for the next call of each run."""
+        self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
         self.parts.load(release)

@@ -51,7 +51,7 @@ class AlertDesk:
     ) -> None:
         self.recorded: Counter[tuple[str, str]] = Counter()
         self.dropped = 0
-        self._quiet_s = duration_s(alerts.quiet)
+        self.use(alerts)
         self._teller = teller
         self._watch = watch
         self._database = database
@@ -63,6 +63,10 @@ class AlertDesk:
         self._wake = threading.Event()
         self._is_over = False
         self._thread = threading.Thread(target=self._work, name="penstock-alerts", daemon=True)
+
+    def use(self, alerts: Alerts) -> None:
+        """Tells as often as these say from now on."""
+        self._quiet_s = duration_s(alerts.quiet)
 
     def observe(self, event: dict[str, Any]) -> None:
         """Takes in an alert.raised of a run."""

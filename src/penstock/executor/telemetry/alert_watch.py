@@ -21,10 +21,14 @@ class AlertWatch:
     def __init__(
         self, alerts: Alerts, table: Callable[[], RoutingTable | None], releases: Callable[[str], Release]
     ) -> None:
-        self._burn_rates = [rule for rule in alerts.rules if isinstance(rule, BurnRate)]
-        self._anomalies = [rule for rule in alerts.rules if isinstance(rule, CostAnomaly)]
         self._table = table
         self._releases = releases
+        self.use(alerts)
+
+    def use(self, alerts: Alerts) -> None:
+        """Looks by these rules from now on."""
+        self._burn_rates = [rule for rule in alerts.rules if isinstance(rule, BurnRate)]
+        self._anomalies = [rule for rule in alerts.rules if isinstance(rule, CostAnomaly)]
 
     def look(self, database: Database, now: datetime | None = None) -> Iterator[Alert]:
         """What is out of order now. Raises `Unavailable`."""

@@ -145,14 +145,14 @@ _GOVERNED = (
         "penstock_queue_wait_seconds",
         "histogram",
         ("level",),
-        "`waitedMs` / 1000 of run.queued, where it says so",
+        "time of run.started less that of the last run.queued of the run",
         bounds=CALL_SECONDS,
     ),
     Metric(
         "penstock_runs_queued",
         "gauge",
         ("level",),
-        "runs with a run.queued without `waitedMs` here and no later event but policy.decided",
+        "runs with a run.queued here and neither run.started nor a terminal event since",
     ),
     Metric(
         "penstock_breaker_open",

@@ -14,7 +14,7 @@ VERSIONS = 20
 
 
 class _InFlight:
-    """What a run that goes on has shown so far; times as the events write them."""
+    """What a run that goes on has shown so far; times as the events write them; queued = (level, since)."""
 
     __slots__ = ("agent", "last_token", "queued", "running", "started")
 
@@ -22,7 +22,7 @@ class _InFlight:
         self.agent = agent
         self.started: str | None = None
         self.last_token: str | None = None
-        self.queued: str | None = None
+        self.queued: tuple[str, str] | None = None
         self.running = False
 
 
@@ -65,17 +65,17 @@ class RunMetrics:
             return self._figures.copy()
 
     def _queued(self, event: Event) -> None:
-        level, waited_ms = str(event["data"].get("level", "")), event["data"].get("waitedMs")
-        if waited_ms is not None:
-            self._figures.observe("penstock_queue_wait_seconds", (level,), waited_ms / 1000)
-            return
+        level = str(event["data"].get("level", ""))
         run = self._flying.setdefault(event["runId"], _InFlight(event["agent"]))
         self._leave_queue(run)
-        run.queued = level
+        run.queued = (level, event["time"])
         self._figures.add("penstock_runs_queued", (level,))
 
     def _started(self, event: Event) -> None:
         run = self._flying.setdefault(event["runId"], _InFlight(event["agent"]))
+        if run.queued is not None:
+            level, since = run.queued
+            self._figures.observe("penstock_queue_wait_seconds", (level,), seconds_between(since, event["time"]))
         self._leave_queue(run)
         if not run.running:
             run.running = True
@@ -96,7 +96,7 @@ class RunMetrics:
 
     def _leave_queue(self, run: _InFlight) -> None:
         if run.queued is not None:
-            self._figures.add("penstock_runs_queued", (run.queued,), -1)
+            self._figures.add("penstock_runs_queued", (run.queued[0],), -1)
             run.queued = None
 
     def _model_called(self, event: Event) -> None:

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Telemetry:
-    """One executor's. `alerts` None = the defaults. Raises as `TraceExporter` does where `otlp_url` is set."""
+    """One executor's. Raises as `TraceExporter` does where `otlp_url` is set."""
 
-    def __init__(self, executor: "Executor", alerts: Alerts | None = None) -> None:
-        rules, settings = alerts or DEFAULT_ALERTS, executor.settings
-        releases = executor.watch.releases.release
-        self.run_rules = RunRules(rules)
+    def __init__(self, executor: "Executor") -> None:
+        settings, releases = executor.settings, executor.watch.releases.release
+        self.run_rules = RunRules(DEFAULT_ALERTS)
         self.metrics = RunMetrics()
         self.cold_start = ColdStart()
-        watch = AlertWatch(rules, lambda: executor.watch.current, releases)
-        self.desk = AlertDesk(rules, AlertTeller(settings.notify_url), watch, lambda: executor.database.database)
+        self._watch = AlertWatch(DEFAULT_ALERTS, lambda: executor.watch.current, releases)
+        teller = AlertTeller(settings.notify_url)
+        self.desk = AlertDesk(DEFAULT_ALERTS, teller, self._watch, lambda: executor.database.database)
         self.traces = TraceExporter(settings.otlp_url) if settings.otlp_url else None
         self._objectives = Objectives(releases)
         self._executor = executor
@@ -40,6 +40,12 @@ class Telemetry:
         if self.traces is not None:
             observers.append(self.traces)
         return ObservedSink(sink, observers)
+
+    def use(self, alerts: Alerts) -> None:
+        """Goes by these rules from now on."""
+        self.run_rules.use(alerts)
+        self._watch.use(alerts)
+        self.desk.use(alerts)
 
     def start(self) -> None:
         """Begins to keep alerts and to export; the executor's database is there, open or not."""
