@@ -27,8 +27,10 @@ def slo(agent: str | None, stage: Stage | None, since: str, as_json: bool) -> in
     runs at the stage, whatever version answered. Exit status 1 when a promise is missed. Where there is no run, or a
     figure is not known, it says so.
     """
+    from penstock.executor.operations_file import read_operations
     from penstock.executor.stored import open_stored
     from penstock.registry.document_faults import did_you_mean
+    from penstock.registry.layout import OPERATIONS
     from penstock.release.slo import slo_rows
 
     begun = parse_since(since)
@@ -40,9 +42,10 @@ def slo(agent: str | None, stage: Stage | None, since: str, as_json: bool) -> in
         what = f"the routing table has no agent {agent!r}" if agent is not None else "there is no routing table yet"
         raise NotFound(what, where=workspace.releases.url, now=hint)
     suites = _suites(workspace)
+    alerts = read_operations(workspace.settings.root / OPERATIONS).alerts
     with open_stored(workspace.settings) as database:
         release = workspace.releases.get_release
-        rows = list(slo_rows(database, table, release, suites, begun, agent=agent, stage=stage))
+        rows = list(slo_rows(database, table, release, suites, begun, agent=agent, stage=stage, alerts=alerts))
     document = {"since": begun, "rows": [row.as_document() for row in rows]}
     show(document, "\n\n".join(map(_text, document["rows"])) or "nothing stands there", as_json=as_json)
     return 1 if any(row.outcome == "missed" for row in rows) else 0

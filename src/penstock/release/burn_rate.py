@@ -16,6 +16,7 @@ from penstock.contracts.document import duration_s
 from penstock.contracts.operations_alerts import BurnRate
 from penstock.store.run_figures import RunFigures, Tally
 
+DIGITS = 6
 LEAST_RUNS = 10
 """With fewer runs a window says nothing, whatever the objective."""
 
@@ -84,16 +85,16 @@ class ErrorBudget:
 
 def error_budget(objective: float, tally: Tally) -> ErrorBudget:
     """The budget of a period in which these runs were. A period too small to allow one failure has no data."""
-    allowed = tally.judged * (1 - objective)
+    allowed = round(tally.judged * (1 - objective), DIGITS)  # 1 - 0.9 is a little less than a tenth
     left: float | None = None
     why = ""
     if objective >= 1:
         why = "an objective of 100 % allows no failure"
     elif allowed < 1:
-        why = f"{tally.judged} runs: one failure is allowed in {math.ceil(1 / (1 - objective) - 1e-9)}"
+        why = f"{tally.judged} runs: one failure is allowed in {math.ceil(round(1 / (1 - objective), DIGITS))}"
     else:
-        left = 1 - tally.failed / allowed
-    return ErrorBudget(objective, tally.judged, tally.failed, round(allowed, 3), left, why)
+        left = round(1 - tally.failed / allowed, DIGITS)
+    return ErrorBudget(objective, tally.judged, tally.failed, allowed, left, why)
 
 
 def burns(
@@ -124,9 +125,10 @@ def _window(length: str, tally: Tally, objective: float, factor: float) -> Windo
     least = least_runs(objective, factor)
     if tally.judged < least:
         return Window(length, tally.judged, tally.failed, None, f"{tally.judged} runs, at least {least} are needed")
-    return Window(length, tally.judged, tally.failed, (tally.failed / tally.judged) / (1 - objective))
+    rate = round((tally.failed / tally.judged) / (1 - objective), DIGITS)
+    return Window(length, tally.judged, tally.failed, rate)
 
 
 def least_runs(objective: float, factor: float) -> int:
     """So many runs that one failure alone stays below the factor, and at least `LEAST_RUNS`."""
-    return max(LEAST_RUNS, math.floor(1 / (factor * (1 - objective)) + 1e-9) + 1)
+    return max(LEAST_RUNS, math.floor(round(1 / (factor * (1 - objective)), DIGITS)) + 1)

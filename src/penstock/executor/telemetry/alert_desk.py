@@ -23,6 +23,7 @@ LOG = logging.getLogger("penstock.executor")
 QUEUE = 1_000
 TURN_S = 1.0
 WATCH_S = 60.0
+FIRST_WATCH_S = 5.0
 RETELL_S = 30.0
 RETELL_FOR_S = 3_600.0
 RETELL_AT_ONCE = 5
@@ -88,7 +89,8 @@ class AlertDesk:
         self._wake.set()
 
     def start(self) -> None:
-        """Begins to work."""
+        """Begins to work; all runs are looked over for the first time after 5 s, so not by who runs one and ends."""
+        self._next_watch = time.monotonic() + FIRST_WATCH_S
         self._thread.start()
 
     def close(self) -> None:
@@ -110,9 +112,11 @@ class AlertDesk:
             self._settle(key)
 
     def _work(self) -> None:
-        while not self._is_over:
+        is_last = False
+        while not is_last:
             self._wake.wait(TURN_S)
             self._wake.clear()
+            is_last = self._is_over
             try:
                 self.turn()
             except Exception as error:  # a thread that dies here would make every later alert silent
