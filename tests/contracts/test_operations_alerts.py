@@ -1,9 +1,14 @@
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from penstock.contracts.operations_alerts import DEFAULT_ALERTS, Alerts, BurnRate, CostAnomaly, SlowFirstToken
+
+PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 
 
 def test_without_a_section_the_default_rules_hold() -> None:
@@ -15,6 +20,12 @@ def test_without_a_section_the_default_rules_hold() -> None:
     assert isinstance(anomaly, CostAnomaly)
     assert (slow.above_ms, anomaly.factor, DEFAULT_ALERTS.quiet) == (2_000, 3.0, "10m")
     assert (fast.long, fast.short, fast.factor, fast.severity) == ("1h", "5m", 14.4, "error")
+
+
+def test_the_documentation_shows_the_default_rules() -> None:
+    text = PAGE.read_text("utf-8")
+    (block,) = [one for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "alerts:" in one]
+    assert Alerts.model_validate(yaml.safe_load(block)["spec"]["alerts"]) == DEFAULT_ALERTS
 
 
 def test_a_list_takes_the_place_of_the_defaults() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from penstock.adapters.direct import DirectRuntime
 from penstock.contracts.operations_alerts import Alerts
 from penstock.engine.alert_rules import RunRules
+from penstock.errors import Unavailable
 from penstock.executor.telemetry.exposition import exposition
 from penstock.executor.telemetry.metric import METRICS, markdown
 from penstock.executor.telemetry.run_metrics import VERSIONS, RunMetrics
@@ -281,6 +283,13 @@ def test_names_say_their_unit_and_counters_that_they_only_grow() -> None:
         assert list(metric.bounds) == sorted(set(metric.bounds)), name
         assert metric.formula, name
         assert not {"tenant", "user", "session", "run"} & set(metric.labels), name
+
+
+def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(Unavailable, match="not installed: prometheus_client") as missing:
+        exposition([])
+    assert "penstock[telemetry]" in missing.value.now
 
 
 def test_the_documentation_has_the_table() -> None:

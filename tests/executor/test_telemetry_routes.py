@@ -104,12 +104,15 @@ async def test_runs_are_in_the_metrics_in_the_trace_and_in_the_summary(
     alone = await client.post(RUN, json={"input": {"text": "hello"}}, headers={"traceparent": "no"})
     assert alone.json()["traceId"] not in {TRACE, ""}
 
+    lost = {"type": "run.started", "mode": "live", "agent": "echo", "runId": "lost", "time": "", "data": {}}
+    executor.telemetry.metrics.observe(lost)  # its end was never told: the engine knows that it is over
     page = await client.get("/metrics")
     assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
     seen = figures(page.text)
     assert (seen["penstock_runs_total"], seen["penstock_run_duration_seconds_count"]) == (4, 3)
     assert (seen["penstock_executor_ready"], seen["penstock_routing_generation"]) == (1, 1)
     assert (seen["penstock_database_up"], seen["penstock_slo_success_objective"]) == (1, 0.99)
+    assert seen["penstock_runs_in_flight"] == 0
     assert 0 < seen["penstock_executor_cold_start_seconds"] < 3_600
     states = {name for name, metric in METRICS.items() if metric.source == "executor" and not metric.labels}
     assert states <= set(seen)

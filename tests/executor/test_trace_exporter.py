@@ -109,6 +109,17 @@ def test_what_is_too_much_is_given_up_and_counted(events: list[Event], receiver:
     assert not exporter._open
 
 
+def test_runs_without_an_end_are_bounded(
+    events: list[Event], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_exporter, "OPEN", 3)
+    exporter = TraceExporter(base(receiver))
+    for number in range(5):
+        exporter.observe({**events[0], "runId": str(number)})
+    assert (list(exporter._open), exporter.dropped) == (["2", "3", "4"], {"queue": 2})
+    exporter.close()
+
+
 @pytest.mark.parametrize("answer", [400, 0])
 def test_a_receiver_that_does_not_take_them_holds_nobody_up(
     events: list[Event], receiver: Receiver, monkeypatch: pytest.MonkeyPatch, answer: int

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from penstock.store import tables
+from penstock.store.clock import moment
 from penstock.store.database import Database
 from penstock.store.run_figures import HourCost, RunFigures, Tally
 from penstock.store.runs import RunStore
@@ -110,9 +112,26 @@ def test_an_unknown_price_is_no_cost_of_nothing(database: Database, added: Addin
     assert (found["knownCost"], found["runsWithoutPrice"]) == (0.5, 1)
 
 
+def test_what_online_scorers_gave_is_in_the_summary(database: Database) -> None:
+    form = {"identity": "i", "agent": "clerk", "release": "d", "stage": "prod", "cost_usd": 0.0, "document": "{}"}
+    rows: list[dict[str, Any]] = [
+        {"run_id": "a", "scorer": "hallucination", "state": "scored", "value": 1.0, "at": ago(minutes=5)},
+        {"run_id": "b", "scorer": "hallucination", "state": "scored", "value": 0.5, "at": ago(minutes=5)},
+        {"run_id": "c", "scorer": "hallucination", "state": "failed", "value": None, "at": ago(minutes=5)},
+        {"run_id": "d", "scorer": "hallucination", "state": "scored", "value": 0.0, "at": ago(hours=5)},
+        {"run_id": "a", "scorer": "quality", "state": "scored", "value": 0.7, "at": ago(minutes=5)},
+    ]
+    with database.write() as connection:
+        connection.execute(tables.run_scores.insert(), [{**form, **row, "at": moment(row["at"])} for row in rows])
+    found = RunFigures(database).summary(ago(hours=1), agent="clerk", stage="prod").as_document()
+    assert found["scores"] == {"hallucination": {"n": 2, "mean": 0.75}, "quality": {"n": 1, "mean": 0.7}}
+    assert found["hallucinationRate"] == 0.25
+    assert RunFigures(database).summary(ago(hours=1), agent="other").scores == {}
+
+
 def test_of_no_run_there_is_no_figure(database: Database) -> None:
     found = RunFigures(database).summary(ago(hours=1), stage="prod").as_document()
     assert found["totalRequests"] == 0
     assert {name for name, value in found.items() if value is None} == {
-        "successRate", "avgLatency", "p50Latency", "p95Latency", "p99Latency", "avgCostPerRequest"
+        "successRate", "hallucinationRate", "avgLatency", "p50Latency", "p95Latency", "p99Latency", "avgCostPerRequest"
     }  # fmt: skip

@@ -38,6 +38,7 @@ def _text(found: dict[str, Any]) -> str:
     lines.append(f"success rate  {'no data' if rate is None else format(rate, '.2%')}")
     lines.append(f"latency       {', '.join(latency)}")
     lines.append(f"cost          {_cost(found)}")
+    lines += [f"{name:13} {one['mean']:.3f} of {one['n']} scores" for name, one in found["scores"].items()]
     return "\n".join(lines)
 
 

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from penstock.store import tables
 from penstock.store.clock import moment
 from penstock.store.database import Database
 from penstock.store.runs import FINAL
 
+HALLUCINATION = "hallucination"
 JUDGED = ("finished", "failed", "timed_out")
 """What says something of an agent; a run that its caller cancelled, or that was refused, does not."""
 
@@ -39,13 +40,23 @@ class HourCost:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Live runs of a period. What of nothing is None: an average of no run, a cost that is not known of each run."""
+    """Live runs of a period. What of nothing is None: an average of no run, a cost that is not known of each run.
+
+    `scores` are (how many, their mean) of what online scorers gave in the period, by scorer.
+    """
 
     total: int
     by_status: Mapping[str, int]
     latency_ms: Mapping[str, float | None]
     known_cost_usd: float
     without_price: int
+    scores: Mapping[str, tuple[int, float]]
+
+    @property
+    def hallucination_rate(self) -> float | None:
+        """1 less the mean of the online scorer `hallucination`; None where it scored nothing."""
+        found = self.scores.get(HALLUCINATION)
+        return 1 - found[1] if found is not None else None
 
     @property
     def success_rate(self) -> float | None:
@@ -73,6 +84,8 @@ class Summary:
             "avgCostPerRequest": total / self.total if total is not None and self.total else None,
             "knownCost": self.known_cost_usd,
             "runsWithoutPrice": self.without_price,
+            "scores": {name: {"n": count, "mean": mean} for name, (count, mean) in self.scores.items()},
+            "hallucinationRate": self.hallucination_rate,
             "units": {"latency": "ms", "cost": "USD"},
         }
 
@@ -141,7 +154,23 @@ class RunFigures:
                 ranked = select(columns.duration_ms).where(ran, columns.duration_ms.is_not(None))
                 at = max(0, math.ceil(share / 100 * timed) - 1)
                 latency[f"p{share}"] = connection.scalar(ranked.order_by(columns.duration_ms).offset(at).limit(1))
-        return Summary(sum(counts.values()), counts, latency, float(cost_usd), int(unpriced))
+            scores = self._scores(connection, since, agent, stage)
+        return Summary(sum(counts.values()), counts, latency, float(cost_usd), int(unpriced), scores)
+
+    def _scores(
+        self, connection: Connection, since: str, agent: str | None, stage: str | None
+    ) -> dict[str, tuple[int, float]]:
+        columns = tables.run_scores.c
+        query = (
+            select(columns.scorer, func.count(columns.value), func.avg(columns.value))
+            .where(columns.state == "scored", columns.value.is_not(None), columns.at >= moment(since))
+            .group_by(columns.scorer)
+            .order_by(columns.scorer)
+        )
+        for column, wanted in ((columns.agent, agent), (columns.stage, stage)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        return {str(scorer): (int(count), float(mean)) for scorer, count, mean in connection.execute(query)}
 
 
 def _live(agent: str | None, since: str) -> ColumnElement[bool]:

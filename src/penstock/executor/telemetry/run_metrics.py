@@ -1,7 +1,7 @@
 """RunMetrics: folds the events of live runs into figures, as the table of metrics says."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +63,17 @@ class RunMetrics:
         """The figures as they are now."""
         with self._lock:
             return self._figures.copy()
+
+    def flying(self) -> set[str]:
+        """The ids of the runs that wait or go on, as their events say."""
+        with self._lock:
+            return set(self._flying)
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Runs that are over, although nobody could say so: a disk that fails takes no terminal event."""
+        with self._lock:
+            for run_id in run_ids:
+                self._leave(run_id)
 
     def _queued(self, event: Event) -> None:
         level = str(event["data"].get("level", ""))

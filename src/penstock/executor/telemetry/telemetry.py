@@ -61,6 +61,8 @@ class Telemetry:
 
     def page(self) -> tuple[bytes, str]:
         """The answer of /metrics and its content type; raises `Unavailable` where the library is missing. Blocks."""
+        before = self.metrics.flying()  # asked first: what starts meanwhile is in neither
+        self.metrics.forget(before - {handle.run_id for handle in self._executor.parts.engine.running})
         return exposition([self.metrics.snapshot(), self._state()])
 
     def _state(self) -> Figures:

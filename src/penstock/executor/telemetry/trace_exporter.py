@@ -15,6 +15,7 @@ from penstock.executor.telemetry.otel_span import executor_resource, otel_spans
 LOG = logging.getLogger("penstock.executor")
 PATH = "/v1/traces"
 QUEUE = 2_048
+OPEN = 20_000
 AT_ONCE = 64
 TURN_S = 1.0
 EXPORT_S = 5.0
@@ -50,6 +51,9 @@ class TraceExporter:
         run_id = event["runId"]
         events = self._open.get(run_id)
         if events is None:
+            if len(self._open) >= OPEN:  # of runs whose end the disk did not take
+                del self._open[next(iter(self._open))]
+                self.dropped["queue"] += 1
             events = self._open[run_id] = []
         events.append(event)
         if event["type"] in _LAST:
