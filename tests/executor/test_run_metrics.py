@@ -73,8 +73,10 @@ def told(events: list[Event]) -> Iterator[Event]:
     yield {**form, "type": "breaker.opened", "data": {"resource": "tools/weather", "why": "5 failures"}}
     yield {**form, "type": "breaker.opened", "data": {"resource": "models/fake", "why": "5 failures"}}
     yield {**form, "type": "breaker.closed", "data": {"resource": "models/fake", "why": "a probe went well"}}
-    budget = {"scope": "tenant:acme", "period": "day", "spentUsd": 8, "limitUsd": 10}
+    budget = {"scope": "tenant:acme", "period": "2026-11-20", "spentUsd": 8, "limitUsd": 10}
     yield {**form, "type": "budget.alerted", "data": budget}
+    yield {**form, "type": "budget.alerted", "data": {**budget, "scope": "team", "period": "2026-11"}}
+    yield {**form, "type": "budget.alerted", "data": {**budget, "scope": "run", "period": None}}
     yield {**form, "type": "fallback.used", "data": {"kind": "model"}}
 
 
@@ -211,12 +213,14 @@ AGAIN: dict[str, Any] = {
         lambda e, _: [((e["data"]["resource"], {"opened": "open", "closed": "closed"}[e["type"].split(".")[1]]), 1)],
     ),
     "penstock_budget_alerts_total": each(
-        r"budget\.alerted", lambda e, _: [((e["data"]["scope"].split(":")[0], e["data"]["period"]), 1)]
+        r"budget\.alerted",
+        lambda e, _: [((e["data"]["scope"].split(":")[0], LENGTHS[len(e["data"]["period"] or "")]), 1)],
     ),
     "penstock_run_alerts_total": each(
         r"alert\.raised", lambda e, _: [((e["agent"], e["data"]["rule"], e["data"]["severity"]), 1)]
     ),
 }
+LENGTHS = {0: "run", 7: "month", 10: "day"}
 SET = {"penstock_agent_info", "penstock_breaker_open"}
 
 

@@ -170,7 +170,7 @@ _GOVERNED = (
         "penstock_budget_alerts_total",
         "counter",
         ("scope", "period"),
-        "1 for each budget.alerted; what is named after the scope's colon is left out",
+        "1 for each budget.alerted; scope without what is named after its colon, period = day, month or run",
     ),
     Metric("penstock_run_alerts_total", "counter", ("agent", "rule", "severity"), "1 for each alert.raised"),
 )

@@ -9,6 +9,7 @@ from penstock.contracts.event import TERMINAL
 from penstock.executor.telemetry.figures import Figures, Labels
 
 Event = dict[str, Any]
+_LENGTHS = {1: "month", 2: "day"}
 VERSIONS = 20
 """Versions of an agent with figures of their own; the one that ran least recently then goes into `other`."""
 
@@ -145,7 +146,7 @@ class RunMetrics:
 
     def _budget(self, event: Event) -> None:
         scope = str(event["data"].get("scope", "")).partition(":")[0]
-        self._figures.add("penstock_budget_alerts_total", (scope, str(event["data"].get("period", ""))))
+        self._figures.add("penstock_budget_alerts_total", (scope, _length(event["data"].get("period"))))
 
     def _alert(self, event: Event) -> None:
         data = event["data"]
@@ -186,6 +187,14 @@ class RunMetrics:
         versions.pop(version, None)
         versions[version] = None
         return agent, version, event["stage"]
+
+
+def _length(period: object) -> str:
+    """day, month or run: a budget's period names its date, and dates have no end."""
+    if period is None:
+        return "run"
+    text = str(period)
+    return text if text in _LENGTHS.values() else _LENGTHS.get(text.count("-"), "other")
 
 
 def seconds_between(earlier: str, later: str) -> float:
