@@ -163,6 +163,7 @@ def tool(event: Event) -> str:
     return "unknown" if event["data"].get("code") == "unknown-tool" else event["data"]["tool"]
 
 
+LENGTHS = {0: "run", 7: "month", 10: "day"}
 END, TOOL = TERMINAL.pattern, r"tool\.(finished|failed)"
 AGAIN: dict[str, Any] = {
     "penstock_runs_total": each(
@@ -220,7 +221,6 @@ AGAIN: dict[str, Any] = {
         r"alert\.raised", lambda e, _: [((e["agent"], e["data"]["rule"], e["data"]["severity"]), 1)]
     ),
 }
-LENGTHS = {0: "run", 7: "month", 10: "day"}
 SET = {"penstock_agent_info", "penstock_breaker_open"}
 
 
