@@ -23,6 +23,7 @@ from penstock.engine.shape import places
 from penstock.engine.stand_ins import StandIns
 from penstock.engine.tool_attempts import LiveCall, ToolAttempts
 from penstock.engine.tool_refusal import ToolRefusal as _Refusal
+from penstock.engine.trace_context import traceparent
 from penstock.errors import Fault
 from penstock.pal import ToolAnswer, ToolInvocation, ToolRequest, ToolRunner
 
@@ -154,6 +155,7 @@ class ToolDoor:
 
     async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, spans: tuple[str, str]) -> Any:
         run = self._run
+        parent = traceparent(run.call.trace_id, spans[0])
         key = f"{run.call.run_id}/{call_id}"
 
         async def before() -> None:
@@ -161,7 +163,7 @@ class ToolDoor:
                 await self._intend(tool, call_id, key)
 
         deadline = min(time.monotonic() + tool.spec.timeout_ms / 1000, run.deadline)
-        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments)
+        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
         call = LiveCall(tool, invocation, before, spans)
         return await ToolAttempts(run, self._runner, self._breakers, call).result()
 
