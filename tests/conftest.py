@@ -1,10 +1,14 @@
-"""How the tests are shared out among the workers of one run."""
+"""How the tests are shared out among the workers of one run, and how often those look for garbage."""
 
+import gc
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+
+# A worker holds all that was ever imported: the usual thresholds look through it again every few seconds.
+gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.hookimpl(tryfirst=True)
