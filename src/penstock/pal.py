@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.contracts.model import Price
+from penstock.contracts.model import Price, Transport
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.runtime import Runtime as RuntimeDeclaration
 from penstock.errors import PenstockError
@@ -175,15 +175,34 @@ class ModelFailed(PenstockError):
 
 
 class ToolFailed(PenstockError):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
+
+    `retryable` and `retry_after_s` as in `ModelFailed`; only a tool behind HTTP can tell.
+    """
 
     slug = "tool-failed"
     http_status = 502
 
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        now: str = "",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(what, where=where, now=now)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves."""
+    """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves.
+
+    `traceparent` is the call's W3C trace context, empty where there is none.
+    """
 
     ref: str
     model: str
@@ -194,6 +213,8 @@ class ModelCall:
     response_format: Mapping[str, Any] | None = None
     timeout_s: float = 60.0
     on_delta: Callable[[str], None] | None = None
+    transport: Transport = "litellm"
+    traceparent: str = ""
 
 
 class ModelProvider(Protocol):
@@ -206,7 +227,7 @@ class ModelProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
-    """One call of a tool; `deadline` is on the monotonic clock, seconds."""
+    """One call of a tool; `deadline` is on the monotonic clock, seconds. `traceparent` as in `ModelCall`."""
 
     call_id: str
     idempotency_key: str
@@ -214,6 +235,7 @@ class ToolInvocation:
     run_id: str
     agent: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str = ""
 
 
 class ToolRunner(Protocol):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.contracts.model import ModelSpec
 from penstock.engine.call import new_span_id
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
@@ -54,6 +55,7 @@ class ModelDoor:
         try:
             answer = await self._ask(request, tools, started, spans, before)
         except ModelFailed as error:
+            run.check(run.out_of_time())
             self._failed(error, started, spans, JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
             raise
         answer = _with_platform_ids(answer, digest, n)
@@ -84,8 +86,10 @@ class ModelDoor:
             messages=request["messages"],
             tools=tools,
             response_format=request["responseFormat"],
-            timeout_s=max(0.001, run.deadline - before),
+            timeout_s=call_time_s(spec, run.deadline - before),
             on_delta=self._delta if run.call.stream else None,
+            transport=spec.transport,
+            traceparent=f"00-{run.call.trace_id}-{spans[0]}-01",
         )
 
         def retried(attempt: int, wait_s: float, why: str) -> None:
@@ -123,6 +127,12 @@ class ModelDoor:
         failure = Failure("model", error.what, error.where or run.compiled.model.ref, error.now)
         run.log.emit("llm.finished", {**started, "error": failure.as_document()}, *spans)
         run.stop(failure)
+
+
+def call_time_s(spec: ModelSpec, left_s: float) -> float:
+    """Seconds for one model call: the model's own time, or what is left of the run's if that is less."""
+    own_s = left_s if spec.timeout_ms is None else spec.timeout_ms / 1000
+    return max(0.001, min(own_s, left_s))
 
 
 def replay_miss(door: str, run: Run, digest: str, n: int) -> Failure:

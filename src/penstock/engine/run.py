@@ -18,6 +18,8 @@ from penstock.engine.sink import Sink
 from penstock.errors import PenstockError
 from penstock.governance.policy import Decision
 
+TIMER_S = 0.002
+"""How early a timer may ring: uvloop's count in whole milliseconds."""
 _STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
 
 
@@ -103,6 +105,13 @@ class Run:
         if self.failure is not None or self.scope.closed:
             raise RunOver
 
+    def out_of_time(self) -> Failure | None:
+        """The run's timeout once its time is up, else None: whoever notices it first says the same."""
+        if time.monotonic() < self.deadline - TIMER_S:
+            return None
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        return Failure("timeout", limit, self.where, "see its events for what took so long")
+
     def stop(self, failure: Failure) -> None:
         """Ends the run for this reason, whatever the runtime does. The first reason stays; a finished run too."""
         if self.failure is None and not self.scope.closed:
@@ -135,9 +144,7 @@ class Run:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work())
         task.add_done_callback(self._work_done)
-        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
-        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
-        timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+        timer = loop.call_later(self.deadline - time.monotonic(), self._time_is_up)
         try:
             await self._ending
         finally:
@@ -149,6 +156,12 @@ class Run:
         if self.failure is None:
             return self._outcome(task)
         return None
+
+    def _time_is_up(self) -> None:
+        self.deadline = min(self.deadline, time.monotonic())  # a timer may be early by a tick
+        failure = self.out_of_time()
+        assert failure is not None
+        self.stop(failure)
 
     def _work_done(self, task: "asyncio.Future[Any]") -> None:
         if not task.cancelled():

@@ -137,15 +137,17 @@ class ToolDoor:
             await self._intend(tool, call_id, key)
         timeout_s = tool.spec.timeout_ms / 1000
         deadline = min(time.monotonic() + timeout_s, run.deadline)
-        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments)
+        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, traceparent)
         overdue = f"{tool.component.ref} did not answer within {tool.spec.timeout_ms} ms"
         try:
             return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)
         except (CallOverdue, TimeoutError):
+            run.check(run.out_of_time())
             raise _Refusal("timeout", overdue) from None
         except CallVanished:
             raise _Refusal("failed", f"{tool.component.ref} cancelled itself") from None
         except ToolFailed as error:
+            run.check(run.out_of_time())
             if time.monotonic() >= deadline:
                 raise _Refusal("timeout", overdue) from None
             raise _Refusal("failed", f"{tool.component.ref} failed", f"Error: {error.what}") from None
