@@ -8,7 +8,6 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -297,14 +296,10 @@ async def test_a_blob_that_is_gone_is_a_failure_with_its_place(bench: Any, call:
         await bench.runner().run(tool, call())
 
 
-def _release(*tools: Any) -> Any:
-    return SimpleNamespace(tools=tools)
-
-
 async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any) -> None:
     runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'parent': os.getppid()}\n")
     asynchronous = bench.tool("async def act(a, c): return {}\n")
-    await asyncio.to_thread(runner.load, _release(tool, asynchronous))
+    await asyncio.to_thread(runner.load, [tool, asynchronous])
     bench.blobs.clear()
     workers = [worker.code.ref for worker in runner._pool._idle]
     assert workers == ["tools/act@1.0.0"]
@@ -316,12 +311,12 @@ async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any
 def test_a_release_whose_tool_cannot_be_imported_is_not_loaded(bench: Any, kind: str) -> None:
     tool = bench.tool(f"import no_such_module_here\n{kind} act(a, c): return {{}}\n")
     with pytest.raises(ToolFailed, match="no_such_module_here"):
-        bench.runner().load(_release(tool))
+        bench.runner().load([tool])
 
 
 def test_a_release_with_an_unmet_requirement_is_not_loaded(bench: Any) -> None:
     with pytest.raises(Unavailable, match="no-such-thing-here"):
-        bench.runner().load(_release(bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])))
+        bench.runner().load([bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])])
 
 
 def test_what_a_tools_author_imports_is_light() -> None:

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from penstock.contracts.document import Document, Metadata, Spec
 
-
 Transport = Literal["litellm", "openai-compatible"]
 
 
@@ -22,7 +21,7 @@ class ModelSpec(Spec):
 
     model: str = Field(
         min_length=1,
-        description="LiteLLM's name of the model, such as openai/gpt-5; with transport openai-compatible the name sent.",
+        description="LiteLLM's name, such as openai/gpt-5; with transport openai-compatible the name that is sent.",
     )
     transport: Transport = Field(
         "litellm", description="By LiteLLM, or straight to parameters.apiBase in OpenAI's chat protocol."

@@ -107,8 +107,9 @@ class Run:
 
     def out_of_time(self) -> Failure | None:
         """The run's timeout once its time is up, else None: whoever notices it first says the same."""
-        if time.monotonic() < self.deadline - TIMER_S:
-            return None
+        return self._timeout() if time.monotonic() >= self.deadline - TIMER_S else None
+
+    def _timeout(self) -> Failure:
         limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
         return Failure("timeout", limit, self.where, "see its events for what took so long")
 
@@ -144,7 +145,7 @@ class Run:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work())
         task.add_done_callback(self._work_done)
-        timer = loop.call_later(self.deadline - time.monotonic(), self._time_is_up)
+        timer = loop.call_later(self.deadline - time.monotonic(), self.stop, self._timeout())
         try:
             await self._ending
         finally:
@@ -156,12 +157,6 @@ class Run:
         if self.failure is None:
             return self._outcome(task)
         return None
-
-    def _time_is_up(self) -> None:
-        self.deadline = min(self.deadline, time.monotonic())  # a timer may be early by a tick
-        failure = self.out_of_time()
-        assert failure is not None
-        self.stop(failure)
 
     def _work_done(self, task: "asyncio.Future[Any]") -> None:
         if not task.cancelled():

@@ -137,7 +137,8 @@ class ToolDoor:
             await self._intend(tool, call_id, key)
         timeout_s = tool.spec.timeout_ms / 1000
         deadline = min(time.monotonic() + timeout_s, run.deadline)
-        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, traceparent)
+        parent = f"00-{run.call.trace_id}-{run.span_id}-01"
+        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
         overdue = f"{tool.component.ref} did not answer within {tool.spec.timeout_ms} ms"
         try:
             return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)

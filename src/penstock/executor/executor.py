@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -21,6 +18,7 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.model_library import ModelLibrary
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
 from penstock.pal import ModelProvider
@@ -31,7 +29,7 @@ from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
-from penstock.tools.runner import PythonToolRunner
+from penstock.tools.kinds import tool_runner
 
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
@@ -55,7 +53,7 @@ class Executor:
         self._heartbeat: Heartbeat | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
-        self._library = _ModelLibrary(needed=provider is None)
+        self._library = ModelLibrary()
         self._flying = 0
         self._asked = 0
         self._landed = asyncio.Event()
@@ -77,7 +75,6 @@ class Executor:
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
-        self._library.start()
         return self
 
     async def __aexit__(
@@ -109,7 +106,7 @@ class Executor:
                 self._landed.set()
 
     async def ready_for_models(self) -> None:
-        """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
+        """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
     async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
@@ -192,56 +189,19 @@ class Executor:
         return self.watch.current
 
     def _load(self, release: Release) -> None:
+        if self._provider is None:
+            self._library.load_for(release, wait=self.watch.current is not None)
         self.parts.load(release)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions
 
 
-class _ModelLibrary:
-    """LiteLLM, loaded in a thread: it takes seconds, and the first run must not pay for it."""
-
-    def __init__(self, *, needed: bool) -> None:
-        self._needed = needed
-        self._problem: str | None = "the model library is loading" if needed else None
-        self._thread = threading.Thread(target=self._load, name="penstock-litellm", daemon=True)
-
-    def start(self) -> None:
-        """Begins to load it, if it is needed."""
-        if self._needed:
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Returns once the load has ended."""
-        if self._needed:
-            self._thread.join()
-
-    def reasons(self) -> Iterator[str]:
-        """Why a model cannot be asked yet."""
-        if self._problem is not None:
-            yield self._problem
-
-    def _load(self) -> None:
-        from penstock.llm.load import load
-
-        begun = time.monotonic()
-        try:
-            load()
-        except PenstockError as error:
-            self._problem = f"the model library cannot be loaded: {error.what}"
-            LOG.error("%s", error)
-            return
-        gc.collect()
-        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
-        self._problem = None
-        LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
-
-
 def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
     declarations = read_declarations(settings.root)
     if provider is None:
         return assemble(settings, declarations, blob)
-    tools = PythonToolRunner(settings.cache, blob, os.environ)
+    tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
     return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
 

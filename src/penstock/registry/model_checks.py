@@ -85,7 +85,7 @@ def _check_parameter(model: Loaded, name: str, value: Any, faults: FaultList) ->
     plain = snake_case(name)
     if plain in RESERVED:
         faults.blame(model.path, place, f"{name!r} is set by the engine", "remove it", key=True)
-    elif _CREDENTIAL.search(plain) and not is_secret(value):
+    elif is_credential(plain) and not is_secret(value):
         faults.blame(model.path, place, f"{name!r} must be a reference to a secret", f"{name}: {{secret: NAME}}")
     else:
         _check_secrets(model, place, value, faults)
@@ -102,6 +102,11 @@ def _check_secrets(model: Loaded, place: Path, value: Any, faults: FaultList) ->
     elif isinstance(value, list):
         for position, inner in enumerate(value):
             _check_secrets(model, (*place, position), inner, faults)
+
+
+def is_credential(name: str) -> bool:
+    """Whether a name in snake_case is one of what must not stand in a file."""
+    return _CREDENTIAL.search(name) is not None
 
 
 def is_secret(value: Any) -> bool:

@@ -79,6 +79,6 @@ def _place(base: str) -> tuple[str, str | None]:
     url = f"{base.rstrip('/')}/chat/completions"
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if urllib.request.proxy_bypass_environment(host):
+    if urllib.request.proxy_bypass(host):
         return url, None
     return url, urllib.request.getproxies_environment().get(parts.scheme)

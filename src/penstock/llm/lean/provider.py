@@ -10,8 +10,8 @@ import orjson
 
 from penstock.http_session import KEEP_ALIVE_S, BodyTooLong, LoopSessions, load_aiohttp, read_bounded
 from penstock.llm.cost import known_cost_usd
-from penstock.llm.lean.order import HttpOrder, order_of
 from penstock.llm.lean.event_data import EventData, EventTooLong
+from penstock.llm.lean.order import HttpOrder, order_of
 from penstock.llm.refusal import connection_failed, garbled, refused, safe_code, timed_out
 from penstock.llm.response import first_choice, must_say_something, part, said, tokens_of
 from penstock.llm.stream import StreamedAnswer
