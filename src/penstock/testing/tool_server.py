@@ -30,7 +30,7 @@ class ToolServer:
         self.seen: list[dict[str, Any]] = []
         self.disconnects = 0
         self.in_flight = 0
-        self._stop: Callable[[], None] = lambda: None
+        self._stop: Callable[[], object] = lambda: None
 
     @property
     def place(self) -> str:
