@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from penstock.pal import ModelCall, ModelFailed
@@ -24,7 +25,7 @@ def ready_parameters(call: ModelCall, secrets: Mapping[str, str]) -> tuple[dict[
     hidden: list[str] = []
     ready: dict[str, Any] = {}
     for name, value in call.parameters.items():
-        key = _CAMEL.sub(r"_\1", name).lower()
+        key = _snake_case(name)
         if key in _PLATFORMS_OWN or key.startswith("_"):
             raise ModelFailed(
                 f"parameter {name!r} is set by the platform, a model may not set it",
@@ -33,6 +34,11 @@ def ready_parameters(call: ModelCall, secrets: Mapping[str, str]) -> tuple[dict[
             )
         ready[key] = _resolved(value, secrets, call, hidden)
     return ready, tuple(hidden)
+
+
+@lru_cache(maxsize=1_024)
+def _snake_case(name: str) -> str:
+    return _CAMEL.sub(r"_\1", name).lower()
 
 
 def _resolved(value: Any, secrets: Mapping[str, str], call: ModelCall, hidden: list[str]) -> Any:
