@@ -9,6 +9,7 @@ from penstock.contracts.document import Record
 EVENT_SCHEMA = "penstock.dev/event/v1"
 Mode = Literal["live", "eval", "replay", "shadow", "dry"]
 EventType = Literal[
+    "run.queued",
     "run.started",
     "run.rejected",
     "policy.decided",
@@ -19,6 +20,10 @@ EventType = Literal[
     "tool.started",
     "tool.finished",
     "tool.failed",
+    "breaker.opened",
+    "breaker.closed",
+    "fallback.used",
+    "budget.alerted",
     "run.finished",
     "run.failed",
     "run.cancelled",

@@ -34,7 +34,7 @@ class RunCall:
 
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
-    `routed_by` is the route's reason, None where no route chose the release.
+    `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first.
     """
 
     release: Release
@@ -54,6 +54,7 @@ class RunCall:
     fixtures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     journal: Journal | None = None
     routed_by: str | None = None
+    is_batch: bool = False
 
     @property
     def effective_stage(self) -> str:
