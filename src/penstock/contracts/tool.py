@@ -45,7 +45,7 @@ class HttpImplementation(Spec):
     type: Literal["http"]
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str = Field(
-        pattern=r"^https?://[^\s/?#@{}]+(/[^\s?#]*)?$",
+        pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[^\s?#]*)?$",
         description="Without user, query and fragment; {/arguments/<name>} in its path is that value, escaped.",
     )
     query: dict[str, str | int | float | bool | Taken] = Field(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from penstock.contracts.tool import HEADER_PATTERN, TAKEN_PATTERN, HttpImplementation, SecretHeader, Taken
 from penstock.registry.document_faults import did_you_mean
@@ -52,6 +53,8 @@ class _Request:
     def _check_url(self) -> None:
         url = self._implementation.url
         pointers = _BRACES.findall(url)
+        if not _is_sound(url):
+            self._blame(("url",), "its host or port is none", "such as https://api.example.com:8443/items")
         if "{" in _BRACES.sub("", url) or "}" in _BRACES.sub("", url):
             self._blame(("url",), "has a brace without its other half", "{/arguments/<name>}")
         for pointer in pointers:
@@ -118,6 +121,14 @@ class _Request:
 
     def _blame(self, place: Path, what: str, hint: str, *, key: bool = False) -> None:
         self._faults.blame(self._tool.path, ("spec", "implementation", *place), what, hint, key=key)
+
+
+def _is_sound(url: str) -> bool:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 def _taken_in(value: Any, place: Path) -> Iterator[tuple[Path, str]]:
