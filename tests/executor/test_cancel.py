@@ -24,11 +24,10 @@ from penstock.executor.protocol import BoundedProtocol
 from penstock.executor.server import _Server
 from penstock.settings import Settings, load_settings
 from penstock.testing.executor_world import (
-    DIRECT,
-    PYPROJECT,
     World,
     component,
     document,
+    empty_world,
     in_prod,
     make_release,
     wait_until,
@@ -142,10 +141,10 @@ def is_running(pid: int) -> bool:
 
 def release(agent: str, model: str, models: ModelServer, **more: Any) -> tuple[Release, dict[str, bytes]]:
     """An agent whose prompt names its tool, which the scripted model then calls; its model goes without LiteLLM."""
-    made, blobs = make_release(agent, "1.0.0", model=model, parameters=dict(models.parameters))
+    asked: dict[str, Any] = {"model": model, "parameters": dict(models.parameters), "transport": "openai-compatible"}
+    made, blobs = make_release(agent, "1.0.0", **asked)
     written = made.as_document()
-    spec = written["models"][0]["document"]["spec"]
-    spec |= {"transport": "openai-compatible", **more.get("model_spec", {})}
+    written["models"][0]["document"]["spec"] |= more.get("model_spec", {})
     written["agent"]["document"]["spec"]["limits"] = more.get("limits", {"timeoutMs": 20_000})
     code = more.get("code")
     if "tool" in more:
@@ -186,10 +185,7 @@ def fill(world: World, models: ModelServer, tools: ToolServer, marks: Path) -> N
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("cancel")
-    world = World(folder / "project")
-    (world.root / "runtimes").mkdir(parents=True)
-    (world.root / "pyproject.toml").write_text(PYPROJECT)
-    (world.root / "runtimes/direct.yaml").write_text(DIRECT)
+    world = empty_world(folder / "project")
     with ModelServer() as models, ToolServer() as tools:
         fill(world, models, tools, folder)
         settings = load_settings(world.root).model_copy(update={"tool_hosts": [tools.place]})

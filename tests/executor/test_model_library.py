@@ -11,7 +11,7 @@ from penstock.contracts.release import Release
 from penstock.errors import Unavailable
 from penstock.executor import model_library
 from penstock.executor.model_library import ModelLibrary
-from penstock.testing.executor_world import DIRECT, PYPROJECT, World, in_prod, make_release
+from penstock.testing.executor_world import empty_world, in_prod, make_release
 from penstock.testing.model_server import ModelServer
 
 SERVED = """
@@ -34,17 +34,11 @@ asyncio.run(main())
 
 
 def lean_release(parameters: dict[str, Any]) -> tuple[Release, dict[str, bytes]]:
-    made, blobs = make_release("echo", "1.0.0", model="qa-rules", parameters=parameters)
-    written = made.as_document()
-    written["models"][0]["document"]["spec"]["transport"] = "openai-compatible"
-    return Release.model_validate(written), blobs
+    return make_release("echo", "1.0.0", model="qa-rules", parameters=parameters, transport="openai-compatible")
 
 
 def test_an_executor_without_a_model_of_litellms_is_ready_at_once_and_never_loads_it(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    (tmp_path / "runtimes").mkdir()
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    (tmp_path / "runtimes/direct.yaml").write_text(DIRECT)
+    world = empty_world(tmp_path)
     with ModelServer() as models:
         made, blobs = lean_release(dict(models.parameters))
         world.publish(echo=in_prod("1.0.0", world.store.put_release(made, blobs)))
