@@ -151,13 +151,12 @@ class Runtime(Protocol):
         ...
 
 
-class ModelFailed(PenstockError):
-    """A model call without a usable answer; `retryable` for network faults and rate limits.
+class CallFailed(PenstockError):
+    """A call through a door without a usable answer; `retryable` for network faults and rate limits.
 
-    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say.
+    `retry_after_s` is what the other side asks to wait for, in seconds; None = it does not say.
     """
 
-    slug = "model-failed"
     http_status = 502
 
     def __init__(
@@ -174,27 +173,19 @@ class ModelFailed(PenstockError):
         self.retry_after_s = retry_after_s
 
 
-class ToolFailed(PenstockError):
+class ModelFailed(CallFailed):
+    """A model call without a usable answer."""
+
+    slug = "model-failed"
+
+
+class ToolFailed(CallFailed):
     """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
 
-    `retryable` and `retry_after_s` as in `ModelFailed`; only a tool behind HTTP can tell.
+    Only a tool behind HTTP can tell that it is `retryable`.
     """
 
     slug = "tool-failed"
-    http_status = 502
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        where: str = "",
-        now: str = "",
-        retryable: bool = False,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(what, where=where, now=now)
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from penstock.testing.executor_world import (
     wait_until,
 )
 from penstock.testing.model_server import ModelServer
+from penstock.testing.processes import is_running
 from penstock.testing.tool_server import ToolServer
 
 WITHIN_S = 1.0
@@ -128,15 +129,6 @@ PLACES = {
         lambda served: served.tools.disconnects == served.at_start["tool disconnects"] + 1,
     ),
 }
-
-
-def is_running(pid: int) -> bool:
-    """Whether any thread of the process is alive."""
-    try:
-        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except FileNotFoundError:
-        return False
-    return any(stat.rpartition(") ")[2][0] not in "ZX" for stat in stats)
 
 
 def release(agent: str, model: str, models: ModelServer, **more: Any) -> tuple[Release, dict[str, bytes]]:

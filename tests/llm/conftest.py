@@ -40,7 +40,7 @@ def over_http(model_server: ModelServer, transport: Transport) -> Callable[..., 
             "parameters": model_server.parameters,
             "price": PRICE,
             "messages": MESSAGES,
-            "timeout_s": 5.0,
+            "timeout_s": 20.0,
         }
         return ModelCall(**{**values, **changes})
 

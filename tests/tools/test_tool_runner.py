@@ -15,6 +15,7 @@ import pytest
 from penstock.contracts.canonical import digest_bytes
 from penstock.errors import Unavailable
 from penstock.pal import ToolFailed
+from penstock.testing.processes import is_running
 from penstock.tools import worker_process
 
 KINDS = ["async def", "def"]
@@ -207,15 +208,6 @@ async def _until(claim: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-def _is_running(pid: int) -> bool:
-    """Whether any thread of the process is alive; the first may be dead before the others."""
-    try:
-        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except FileNotFoundError:
-        return False
-    return any(stat.rpartition(") ")[2][0] not in "ZX" for stat in stats)
-
-
 HANGING = """import json, os, subprocess, sys
 def act(arguments, ctx):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -231,11 +223,11 @@ async def test_a_cancel_kills_the_worker_and_what_it_started(bench: Any, call: A
     task = asyncio.ensure_future(runner.run(tool, call({"file": str(file)})))
     await _until(file.exists)
     pids = json.loads(file.read_text())
-    assert all(_is_running(pid) for pid in pids)
+    assert all(is_running(pid) for pid in pids)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _until(lambda: not any(_is_running(pid) for pid in pids))
+    await _until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_a_worker_dies_with_the_process_that_asked(bench: Any, tmp_path: Path) -> None:
@@ -263,7 +255,7 @@ def test_a_worker_dies_with_the_process_that_asked(bench: Any, tmp_path: Path) -
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 10
-    while any(_is_running(pid) for pid in pids):
+    while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.02)
 
@@ -280,7 +272,7 @@ async def test_a_worker_that_died_in_between_is_replaced(bench: Any, call: Any) 
     runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'pid': os.getpid()}\n")
     first = (await runner.run(tool, call()))["pid"]
     os.kill(first, signal.SIGKILL)
-    await _until(lambda: not _is_running(first))
+    await _until(lambda: not is_running(first))
     assert (await runner.run(tool, call()))["pid"] != first
 
 
