@@ -14,7 +14,7 @@ MESSAGES = [
 PRICE = Price.model_validate({"inputUsdPer1M": 1.0, "outputUsdPer1M": 2.0})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model_server() -> Iterator[ModelServer]:
     with ModelServer() as server:
         yield server
