@@ -192,7 +192,7 @@ class ToolFailed(CallFailed):
 class ModelCall:
     """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves.
 
-    `traceparent` is the call's W3C trace context, empty where there is none.
+    `traceparent` is the header that goes along, None where none is to.
     """
 
     ref: str
@@ -205,7 +205,7 @@ class ModelCall:
     timeout_s: float = 60.0
     on_delta: Callable[[str], None] | None = None
     transport: Transport = "litellm"
-    traceparent: str = ""
+    traceparent: str | None = None
 
 
 class ModelProvider(Protocol):
@@ -218,7 +218,7 @@ class ModelProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
-    """One call of a tool; `deadline` is on the monotonic clock, seconds. `traceparent` as in `ModelCall`."""
+    """One call of a tool; `deadline` is on the monotonic clock, seconds; `traceparent` is for what the tool calls."""
 
     call_id: str
     idempotency_key: str
@@ -226,7 +226,7 @@ class ToolInvocation:
     run_id: str
     agent: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    traceparent: str = ""
+    traceparent: str | None = None
 
 
 class ToolRunner(Protocol):

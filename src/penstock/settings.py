@@ -57,6 +57,10 @@ class Settings(BaseModel):
         default_factory=list,
         description="What http tools may reach beside public addresses: host:port, or networks as 10.2.0.0/16.",
     )
+    otlp_url: str = Field("", description="An OTLP receiver of traces, as http://127.0.0.1:4318; empty means none.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How the executor logs: lines, or one JSON object a line."
+    )
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
 
     @field_validator("tool_hosts", mode="before")

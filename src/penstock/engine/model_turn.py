@@ -16,6 +16,7 @@ from penstock.engine.journal import MAIN_SCOPE, JournalEntry
 from penstock.engine.model_retry import PatientAsking
 from penstock.engine.run import Run
 from penstock.engine.scope import CallVanished
+from penstock.engine.trace_context import traceparent
 from penstock.errors import BudgetSpent
 from penstock.pal import Message, ModelAnswer, ModelCall, ModelFailed, ModelProvider, ToolOffer, ToolRequest, Usage
 
@@ -96,7 +97,7 @@ class ModelTurn:
             timeout_s=call_time_s(spec, run.deadline - time.monotonic()),
             on_delta=self._delta if run.call.stream else None,
             transport=spec.transport,
-            traceparent=f"00-{run.call.trace_id}-{spans[0]}-01",
+            traceparent=traceparent(run.call.trace_id, spans[0]),
         )
         if not run.spends:
             return await self._called(call, started, spans)

@@ -15,6 +15,7 @@ from penstock.engine.call import new_run_id
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
@@ -23,6 +24,7 @@ from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
+from penstock.executor.telemetry.telemetry import Telemetry
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -53,6 +55,7 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
+        self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
@@ -68,7 +71,9 @@ class Executor:
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
         self._operations = OperationsFile(settings.root)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
+        self.telemetry.use(self._operations.spec.alerts)
+        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
@@ -81,6 +86,7 @@ class Executor:
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
+        self.telemetry.start()
         self._following = asyncio.create_task(self._follow_operations())
         return self
 
@@ -94,6 +100,7 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
+        await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
@@ -118,8 +125,10 @@ class Executor:
         """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
-    async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
-        """Starts a run; raises whatever stands against it."""
+    async def submit(
+        self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
+    ) -> RunHandle:
+        """Starts a run, in the trace of `parent` if there is one; raises whatever stands against it."""
         caller = Caller(
             identity.tenant,
             identity.user,
@@ -128,7 +137,7 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -172,6 +181,7 @@ class Executor:
         """Readiness and everything that a person asks first; `ready` only if `reasons` is empty."""
         current = self.watch.current
         reasons = list(self._unready())
+        self.telemetry.cold_start.mark(ready=not reasons)
         return {
             "ready": not reasons,
             "reasons": reasons,
@@ -205,6 +215,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
         if self._provider is None:
@@ -215,13 +226,16 @@ class Executor:
         self._dispatcher.sessions = sessions
 
 
-def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+def _assembled(
+    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
+) -> EngineParts:
     declarations = read_declarations(settings.root)
     if provider is None:
-        return assemble(settings, declarations, blob)
+        return assemble(settings, declarations, blob, observed=telemetry.observed)
     tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    return EngineParts(engine, provider, tools, spool)
 
 
 def _told(problem: PenstockError | None) -> dict[str, Any] | None:

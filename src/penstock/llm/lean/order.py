@@ -61,7 +61,9 @@ def _headers(call: ModelCall, fields: dict[str, Any]) -> dict[str, str]:
     for name, header in _ABOUT_THE_ACCOUNT.items():
         if name in fields:
             headers[header] = _sendable(fields.pop(name), name, call)
-    if call.traceparent:
+    for name, value in (fields.pop("extra_headers", None) or {}).items():
+        headers[name] = _sendable(value, name, call)
+    if call.traceparent is not None:
         headers["traceparent"] = call.traceparent
     return headers
 

@@ -50,7 +50,7 @@ class RequestTemplate:
             headers["content-type"] = "application/json"
         if self._writes:
             headers[self._spec.idempotency_header.lower()] = call.idempotency_key
-        if call.traceparent:
+        if call.traceparent is not None:
             headers["traceparent"] = call.traceparent
         url = f"{self._origin}{self._path_for(given)}{'?' if query else ''}{query}"
         return HttpRequest(self._spec.method, url, headers, body)
