@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
+from penstock.engine.controls import Controls
 from penstock.engine.engine import Engine
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.sink import Sink
@@ -47,10 +48,12 @@ def assemble(
     sink: Sink | None = None,
     executor: str | None = None,
     provider: ModelProvider | None = None,
+    controls: Controls | None = None,
 ) -> EngineParts:
     """The engine of one process: LiteLLM (or `provider`), python tools, and the spool of `settings` or a `sink`.
 
     `blob` gives prompt and code bytes by digest; secrets come from the environment; `executor` names the spool.
+    Without `controls` it holds only what the runtimes bear.
     Raises `Unavailable` when the spool cannot be written. To be called on the event loop that the engine is to use.
     """
     from penstock.llm.provider import LiteLLMProvider  # here, so that an engine in a test needs neither of the two
@@ -60,4 +63,4 @@ def assemble(
     provider = LiteLLMProvider(os.environ) if provider is None else provider
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
-    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records), provider, tools, spool)
+    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records, controls), provider, tools, spool)

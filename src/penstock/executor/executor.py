@@ -7,18 +7,21 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
+from penstock.contracts.runtime import Runtime
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
+from penstock.engine.controls import Controls
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
@@ -53,6 +56,7 @@ class Executor:
         self.reports = ReleaseStore(open_objects(settings.releases))
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
+        self.controls: ExecutorControls
         self.database: DatabaseLink
         self.runs: RunReader
         self._heartbeat: Heartbeat | None = None
@@ -70,7 +74,11 @@ class Executor:
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
         self._operations = OperationsFile(settings.root)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
+        declarations = read_declarations(settings.root)
+        self.controls = build_controls(settings, self._operations.spec, declarations, self.reports)
+        self.parts = _assembled(
+            settings, declarations, self.watch.releases.blob, self._provider, self.controls.controls
+        )
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
@@ -97,6 +105,7 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
+        await self.controls.close()
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
@@ -208,6 +217,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.controls.change(operations)
 
     def _load(self, release: Release) -> None:
         self.parts.load(release)
@@ -255,13 +265,18 @@ class _ModelLibrary:
         LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
 
 
-def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
-    declarations = read_declarations(settings.root)
+def _assembled(
+    settings: Settings,
+    declarations: Mapping[str, Runtime],
+    blob: Callable[[str], bytes],
+    provider: ModelProvider | None,
+    controls: Controls,
+) -> EngineParts:
     if provider is None:
-        return assemble(settings, declarations, blob)
+        return assemble(settings, declarations, blob, controls=controls)
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     spool = Spool(settings.spool)
-    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
+    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool, controls), provider, tools, spool)
 
 
 def _told(problem: PenstockError | None) -> dict[str, Any] | None:
