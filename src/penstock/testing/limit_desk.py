@@ -1,13 +1,12 @@
 """What tests of limits share: rules, runs that ask for a place, and a process that asks for many.
 
-    python -m penstock.testing.limit_desk URL PREFIX RULES WINDOW_S SECONDS TASKS
+    python -m penstock.testing.limit_desk URL PREFIX RULES WINDOW_S SECONDS TASKS HOLD_S
 
-runs so many tasks that take a place, hold it for a moment and ask again; it prints [[asked, got, left], ...] in seconds
-of the machine's clock, those of places that were had without the others as [asked, got, left, 1].
+runs so many tasks that take a place, hold it for at most HOLD_S and ask again; it prints [[asked, got, left], ...] in
+seconds of the machine's clock, those of places that were had without the others as [asked, got, left, 1].
 """
 
 import asyncio
-import contextlib
 import json
 import random
 import sys
@@ -77,7 +76,7 @@ def shared_desk(rules: CapacityRules, url: str, prefix: str, *, window_s: float 
     return LimitDesk(SharedAdmission(rules, lambda _: 100_000, url, lambda: prefix, window_s=window_s))
 
 
-async def _ask_for(desk: LimitDesk, until: float, seen: list[list[float]]) -> None:
+async def _ask_for(desk: LimitDesk, until: float, hold_s: float, seen: list[list[float]]) -> None:
     while (asked := time.time()) < until:
         try:
             place = await desk.enter()
@@ -85,22 +84,21 @@ async def _ask_for(desk: LimitDesk, until: float, seen: list[list[float]]) -> No
             await asyncio.sleep(0.02)
             continue
         got = time.time()
-        await asyncio.sleep(random.uniform(0, 0.01))
+        await asyncio.sleep(random.uniform(hold_s / 2, hold_s))
         seen.append([asked, got, time.time(), *([1.0] if place.is_alone else [])])
         place.leave()
 
 
-async def _main(url: str, prefix: str, rules: str, figures: tuple[float, float, int]) -> None:
-    window_s, seconds, tasks = figures
+async def _main(url: str, prefix: str, rules: str, figures: tuple[float, float, int, float]) -> None:
+    window_s, seconds, tasks, hold_s = figures
     desk = shared_desk(CapacityRules.model_validate_json(rules), url, prefix, window_s=window_s)
     seen: list[list[float]] = []
     until = time.time() + seconds
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*(_ask_for(desk, until, seen) for _ in range(tasks)))
+    await asyncio.gather(*(_ask_for(desk, until, hold_s, seen) for _ in range(tasks)))
     await desk.admission.close()
     print(json.dumps(seen))  # noqa: T201
 
 
 if __name__ == "__main__":
     url, prefix, rules, *figures = sys.argv[1:]
-    asyncio.run(_main(url, prefix, rules, (float(figures[0]), float(figures[1]), int(figures[2]))))
+    asyncio.run(_main(url, prefix, rules, (float(figures[0]), float(figures[1]), int(figures[2]), float(figures[3]))))

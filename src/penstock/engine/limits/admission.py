@@ -18,7 +18,10 @@ _TICK_S = 0.001  # a timer may ring that much before its time
 
 
 class TakenPlace:
-    """A run's place at all levels, had at `since` (`time.monotonic`). `is_alone` = other executors, who should know of it, do not."""
+    """A run's place at all levels, had at `since` (`time.monotonic`).
+
+    `is_alone` = other executors, who should know of it, do not.
+    """
 
     __slots__ = ("_admission", "_path", "is_alone", "since")
 

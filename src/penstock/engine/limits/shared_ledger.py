@@ -53,7 +53,7 @@ class SharedLedger:
         self._orders: list[_Order] = []
         self._stir = asyncio.Event()
         self._me, self._before = "", ""
-        self._is_joined, self._is_joining = False, False
+        self._is_joined, self._is_joining, self._is_closing = False, False, False
         self._task: asyncio.Task[None] | None = None
 
     def enter(
@@ -103,10 +103,9 @@ class SharedLedger:
         """Gives back what this executor holds, and ends."""
         if self._task is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        await self._link.close()
+        self._is_closing = True  # no cancel: the client's library swallows one now and then
+        self._stir.set()
+        await self._task
         if self._is_joined:
             with contextlib.suppress(Exception):
                 await self._link.run([(LEAVE, self._words(()))], self._keys, ANSWER_S)
@@ -125,7 +124,7 @@ class SharedLedger:
 
     async def _work(self) -> None:
         batch: list[_Order] = []
-        while True:
+        while not self._is_closing:
             try:
                 if not self._is_joined:
                     await self._join()
