@@ -55,7 +55,7 @@ def test_limits_refuse_over_http_and_a_changed_file_is_followed(world: World, po
     refused = executor.run(text="the third")
     problem = refused.json()
     assert (refused.status_code, problem["type"]) == (429, "urn:penstock:problem:run-rejected:limit")
-    assert (problem["error"]["level"], problem["error"]["limit"]) == ("runs without a tenant", "queueDepth")
+    assert (problem["error"]["level"], problem["error"]["limit"]) == ("tenant (none)", "queueDepth")
     assert int(refused.headers["retry-after"]) >= problem["error"]["retryAfterS"]
     assert executor.run(headers={"X-Penstock-Tenant": "acme"}).status_code == 200
     stored = httpx.get(f"{executor.url}/v1/runs/{problem['runId']}/events").text

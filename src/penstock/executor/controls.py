@@ -13,14 +13,16 @@ from penstock.engine.limits.admission import RunAdmission
 from penstock.engine.limits.shared_admission import SharedAdmission
 from penstock.engine.router import RuntimeRouter
 from penstock.errors import NotFound
+from penstock.executor.declarations import read_declarations
 from penstock.settings import Settings
 from penstock.store.releases import ReleaseStore
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorControls:
-    """What the engine asks, and the parts behind it that follow the operations."""
+    """What the engine of these declared runtimes asks, and the parts behind it that follow the operations."""
 
+    runtimes: Mapping[str, Runtime]
     controls: Controls
     admission: RunAdmission
 
@@ -33,13 +35,12 @@ class ExecutorControls:
         await self.admission.close()
 
 
-def build_controls(
-    settings: Settings, operations: OperationsSpec, runtimes: Mapping[str, Runtime], releases: ReleaseStore
-) -> ExecutorControls:
+def build_controls(settings: Settings, operations: OperationsSpec, releases: ReleaseStore) -> ExecutorControls:
     """The controls of one executor; raises `Unavailable` when what `settings` ask for is not installed."""
+    runtimes = read_declarations(settings.root)
     runs_at_once = RuntimeRouter(runtimes).runs_at_once
     admission = _admission(settings, operations.limits, runs_at_once, releases)
-    return ExecutorControls(Controls(admission=admission), admission)
+    return ExecutorControls(runtimes, Controls(admission=admission), admission)
 
 
 def _admission(

@@ -2,32 +2,29 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
-from penstock.contracts.runtime import Runtime
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
-from penstock.engine.controls import Controls
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
 from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
-from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
+from penstock.executor.telemetry.telemetry import Telemetry
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -36,7 +33,7 @@ from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
-from penstock.tools.runner import PythonToolRunner
+from penstock.tools.kinds import tool_runner
 
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
@@ -59,12 +56,13 @@ class Executor:
         self.controls: ExecutorControls
         self.database: DatabaseLink
         self.runs: RunReader
+        self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
-        self._library = _ModelLibrary(needed=provider is None)
+        self._library = ModelLibrary()
         self._flying = 0
         self._asked = 0
         self._landed = asyncio.Event()
@@ -74,11 +72,10 @@ class Executor:
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
         self._operations = OperationsFile(settings.root)
-        declarations = read_declarations(settings.root)
-        self.controls = build_controls(settings, self._operations.spec, declarations, self.reports)
-        self.parts = _assembled(
-            settings, declarations, self.watch.releases.blob, self._provider, self.controls.controls
-        )
+        self.telemetry.use(self._operations.spec.alerts)
+        self.controls = build_controls(settings, self._operations.spec, self.reports)
+        self.parts = _assembled(self, self.watch.releases.blob, self._provider)
+        self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
@@ -91,7 +88,7 @@ class Executor:
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
-        self._library.start()
+        self.telemetry.start()
         self._following = asyncio.create_task(self._follow_operations())
         return self
 
@@ -106,6 +103,7 @@ class Executor:
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
         await self.controls.close()
+        await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
@@ -127,11 +125,13 @@ class Executor:
                 self._landed.set()
 
     async def ready_for_models(self) -> None:
-        """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
+        """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
-    async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
-        """Starts a run; raises whatever stands against it."""
+    async def submit(
+        self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
+    ) -> RunHandle:
+        """Starts a run, in the trace of `parent` if there is one; raises whatever stands against it."""
         caller = Caller(
             identity.tenant,
             identity.user,
@@ -140,7 +140,7 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -184,6 +184,7 @@ class Executor:
         """Readiness and everything that a person asks first; `ready` only if `reasons` is empty."""
         current = self.watch.current
         reasons = list(self._unready())
+        self.telemetry.cold_start.mark(ready=not reasons)
         return {
             "ready": not reasons,
             "reasons": reasons,
@@ -218,65 +219,26 @@ class Executor:
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
         self.controls.change(operations)
+        self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
+        if self._provider is None:
+            self._library.load_for(release, wait=self.watch.current is not None)
         self.parts.load(release)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions
 
 
-class _ModelLibrary:
-    """LiteLLM, loaded in a thread: it takes seconds, and the first run must not pay for it."""
-
-    def __init__(self, *, needed: bool) -> None:
-        self._needed = needed
-        self._problem: str | None = "the model library is loading" if needed else None
-        self._thread = threading.Thread(target=self._load, name="penstock-litellm", daemon=True)
-
-    def start(self) -> None:
-        """Begins to load it, if it is needed."""
-        if self._needed:
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Returns once the load has ended."""
-        if self._needed:
-            self._thread.join()
-
-    def reasons(self) -> Iterator[str]:
-        """Why a model cannot be asked yet."""
-        if self._problem is not None:
-            yield self._problem
-
-    def _load(self) -> None:
-        from penstock.llm.load import load
-
-        begun = time.monotonic()
-        try:
-            load()
-        except PenstockError as error:
-            self._problem = f"the model library cannot be loaded: {error.what}"
-            LOG.error("%s", error)
-            return
-        gc.collect()
-        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
-        self._problem = None
-        LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
-
-
-def _assembled(
-    settings: Settings,
-    declarations: Mapping[str, Runtime],
-    blob: Callable[[str], bytes],
-    provider: ModelProvider | None,
-    controls: Controls,
-) -> EngineParts:
+def _assembled(executor: Executor, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+    settings, observed = executor.settings, executor.telemetry.observed
+    controls, declarations = executor.controls.controls, executor.controls.runtimes
     if provider is None:
-        return assemble(settings, declarations, blob, controls=controls)
-    tools = PythonToolRunner(settings.cache, blob, os.environ)
+        return assemble(settings, declarations, blob, observed=observed, controls=controls)
+    tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool, controls), provider, tools, spool)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls)
+    return EngineParts(engine, provider, tools, spool)
 
 
 def _told(problem: PenstockError | None) -> dict[str, Any] | None:

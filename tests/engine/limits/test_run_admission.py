@@ -63,7 +63,7 @@ async def test_all_levels_are_taken_at_once_or_none() -> None:
         (
             {"tenant": {**ONE, "queueDepth": 0}},
             run_claim(tenant=None),
-            "runs without a tenant",
+            "tenant (none)",
             "spec.limits.tenant.concurrency",
         ),
     ],

@@ -33,7 +33,7 @@ class Level:
     def __str__(self) -> str:
         if self.kind == "global":
             return "global"
-        return f"{self.kind} {self.name}" if self.name else f"runs without a {self.kind}"
+        return f"{self.kind} {self.name or '(none)'}"
 
     @property
     def field(self) -> str:
