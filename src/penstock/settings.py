@@ -41,6 +41,9 @@ class Settings(BaseModel):
         le=86_400,
         description="After so long a shard of a worker that was lost is given to another; longer than any shard takes.",
     )
+    redis_url: str = Field(
+        "", description="Redis (redis://, rediss://) in which executors hold limits together; empty means each alone."
+    )
     evals_at_once: int = Field(
         8, ge=1, le=1_000, description="How many steps that evaluate run at once under Dagster: shards, and evidence."
     )

@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "slo": ("slo", "Show what agents promise beside what their live runs show."),
     "metrics": ("metrics", "Show figures of stored live runs."),
     "alerts": ("alerts", "Show what operators were told of."),
+    "limits": ("limits", "Show the limits in force on an executor."),
     "cancel": ("run", "End a run of an executor."),
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
+from penstock.engine.controls import Controls
 from penstock.engine.engine import Engine
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.sink import Sink
@@ -52,11 +53,12 @@ def assemble(
     executor: str | None = None,
     provider: ModelProvider | None = None,
     observed: Callable[[Sink], Sink] | None = None,
+    controls: Controls | None = None,
 ) -> EngineParts:
     """The engine of one process: models (or `provider`), tools, and the spool of `settings` or a `sink`.
 
     `blob` gives prompt and code bytes by digest; secrets come from the environment; `executor` names the spool;
-    `observed` puts something in front of either.
+    `observed` puts something in front of either. Without `controls` it holds only what the runtimes bear.
     Raises `Unavailable` when the spool cannot be written. To be called on the event loop that the engine is to use.
     """
     from penstock.llm.transport import TransportProvider  # here, so that an engine in a test needs neither of the two
@@ -67,4 +69,4 @@ def assemble(
     tools = tool_runner(settings, blob, os.environ)
     records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
     records = observed(records) if observed is not None else records
-    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records), provider, tools, spool)
+    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records, controls), provider, tools, spool)

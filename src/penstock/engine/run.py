@@ -17,7 +17,7 @@ from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
 from penstock.engine.sink import Sink
-from penstock.errors import PenstockError
+from penstock.errors import LimitReached, PenstockError
 from penstock.governance.policy import Decision
 
 TIMER_S = 0.002
@@ -163,7 +163,8 @@ class Run:
             return
         self.failure, self.refusal = failure, refusal
         self.scope.close()
-        self.log.emit("run.rejected", {"error": failure.as_document()})
+        facts = refusal.facts if isinstance(refusal, LimitReached) else {}
+        self.log.emit("run.rejected", {"error": {**failure.as_document(), **facts}})
 
     async def drive(self, work: Work | None) -> RunResult:
         """Does the work in a task of its own, ends it in time, and returns the result once it is durable.

@@ -17,8 +17,8 @@ from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
-from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
@@ -53,6 +53,7 @@ class Executor:
         self.reports = ReleaseStore(open_objects(settings.releases))
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
+        self.controls: ExecutorControls
         self.database: DatabaseLink
         self.runs: RunReader
         self.telemetry = Telemetry(self)
@@ -72,7 +73,8 @@ class Executor:
         settings = self.settings
         self._operations = OperationsFile(settings.root)
         self.telemetry.use(self._operations.spec.alerts)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.controls = build_controls(settings, self._operations.spec, self.reports)
+        self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
@@ -100,6 +102,7 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
+        await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
@@ -215,6 +218,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.controls.change(operations)
         self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
@@ -226,15 +230,14 @@ class Executor:
         self._dispatcher.sessions = sessions
 
 
-def _assembled(
-    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
-) -> EngineParts:
-    declarations = read_declarations(settings.root)
+def _assembled(executor: Executor, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+    settings, observed = executor.settings, executor.telemetry.observed
+    controls, declarations = executor.controls.controls, executor.controls.runtimes
     if provider is None:
-        return assemble(settings, declarations, blob, observed=telemetry.observed)
+        return assemble(settings, declarations, blob, observed=observed, controls=controls)
     tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls)
     return EngineParts(engine, provider, tools, spool)
 
 

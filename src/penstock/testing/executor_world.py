@@ -1,6 +1,7 @@
 """A project with two released agents, and executors of it as real processes on a free port."""
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from penstock.contracts.canonical import digest, digest_bytes
+from penstock.contracts.document import API_VERSION
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import AgentRoutes, Entry, RoutingTable, TableSource
 from penstock.store.objects import open_objects
@@ -171,6 +173,14 @@ class World:
         if ready:
             wait_until(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, what="ready")
         return running
+
+    def operate(self, spec: dict[str, Any]) -> None:
+        """Lays down `pipelines/operations.yaml`, as an editor does: a new file under the old name."""
+        folder = self.root / "pipelines"
+        folder.mkdir(exist_ok=True)
+        written = {"apiVersion": API_VERSION, "kind": "Operations", "metadata": {"name": "default"}, "spec": spec}
+        (folder / "new").write_text(json.dumps(written))
+        (folder / "new").replace(folder / "operations.yaml")
 
     def seen_lines(self) -> list[str]:
         """What the model noted so far."""
