@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.contracts.model import Price
+from penstock.contracts.model import Price, Transport
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.runtime import Runtime as RuntimeDeclaration
 from penstock.errors import PenstockError
@@ -151,14 +151,12 @@ class Runtime(Protocol):
         ...
 
 
-class ModelFailed(PenstockError):
-    """A model call without a usable answer; `retryable` for network faults and rate limits.
+class CallFailed(PenstockError):
+    """A call through a door without a usable answer; `retryable` for network faults and rate limits.
 
-    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say. `request_at_fault` =
-    the deployment is well and does not take this request: it says nothing about the next one.
+    `retry_after_s` is what the other side asks to wait for, in seconds; None = it does not say.
     """
 
-    slug = "model-failed"
     http_status = 502
 
     def __init__(
@@ -175,30 +173,19 @@ class ModelFailed(PenstockError):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.request_at_fault = request_at_fault
+        """Whether the other side is well and does not take this request: that says nothing about the next one."""
 
 
-class ToolFailed(PenstockError):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
+class ModelFailed(CallFailed):
+    """A model call without a usable answer."""
 
-    `retryable` for network faults and rate limits; `retry_after_s` is what the far side asks to wait for, in seconds;
-    None = it does not say.
-    """
+    slug = "model-failed"
+
+
+class ToolFailed(CallFailed):
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
 
     slug = "tool-failed"
-    http_status = 502
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        where: str = "",
-        now: str = "",
-        retryable: bool = False,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(what, where=where, now=now)
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +204,7 @@ class ModelCall:
     response_format: Mapping[str, Any] | None = None
     timeout_s: float = 60.0
     on_delta: Callable[[str], None] | None = None
+    transport: Transport = "litellm"
     traceparent: str | None = None
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 ABSENT: Any = object()
-"""What a pointer finds that leads nowhere."""
+"""What a pointer to nothing gives: null is a value."""
 Where = tuple[str | int, ...]
 
 
-def at_pointer(document: Any, pointer: str) -> Any:
-    """The value at a pointer, or `ABSENT`."""
+def value_at(document: Any, pointer: str) -> Any:
+    """The value at a JSON pointer, or `ABSENT`."""
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict) and key in document:
@@ -38,7 +38,7 @@ def filled(template: Any, document: Any) -> Any:
     """The template with the document's values in place of its pointers; `ABSENT` if one of them leads nowhere."""
     pointer = _pointer(template)
     if pointer is not None:
-        return at_pointer(document, pointer)
+        return value_at(document, pointer)
     if isinstance(template, dict):
         made: Any = {key: filled(value, document) for key, value in template.items()}
         return made if all(value is not ABSENT for value in made.values()) else ABSENT

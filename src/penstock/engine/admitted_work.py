@@ -6,7 +6,7 @@ from typing import Any
 from penstock.engine.controls import Controls, RunClaim
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.run import Run, Work
-from penstock.errors import BudgetSpent, LimitReached
+from penstock.errors import BudgetSpent, LimitReached, Unavailable
 
 
 class AdmittedWork:
@@ -19,7 +19,7 @@ class AdmittedWork:
         self._begin = begin
 
     async def __call__(self) -> Any:
-        """The work's output; the run is rejected if a budget is spent or no place can be had in time."""
+        """The work's output; the run is rejected if a budget is spent, no place is had, or what decides is away."""
         run = self._run
         try:
             await self._enter(run.claim)
@@ -28,6 +28,9 @@ class AdmittedWork:
             raise RunOver from None
         except LimitReached as refusal:
             run.reject(Failure("limit", refusal.what, refusal.where, refusal.now), refusal)
+            raise RunOver from None
+        except Unavailable as refusal:
+            run.reject(Failure("unavailable", refusal.what, refusal.where, refusal.now), refusal)
             raise RunOver from None
         run.check(None)
         run.begin()

@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
-from penstock.contracts.json_pointer import ABSENT, at_pointer
+from penstock.contracts.json_pointer import ABSENT, value_at
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
 from penstock.engine.deployment import Deployment
@@ -152,7 +152,7 @@ def _system_prompt(spec: AgentSpec, release: Release, body: bytes) -> Callable[[
         return lambda _: fixed
 
     def rendered(call_input: Any) -> str:
-        found = {name: at_pointer(call_input, pointer) for name, pointer in pointers.items()}
+        found = {name: value_at(call_input, pointer) for name, pointer in pointers.items()}
         known = {**values, **{name: value for name, value in found.items() if value is not ABSENT}}
         missing = [
             Fault(f"{release.name}@{release.version} input", 0, 0, pointer, f"prompt variable {name!r} needs a value")

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.engine.admitted_work import AdmittedWork
@@ -13,12 +14,12 @@ from penstock.engine.controls import Controls
 from penstock.engine.event_log import Event
 from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
+from penstock.engine.limits.runtime_only import runtime_limits
 from penstock.engine.model_door import ModelDoor
 from penstock.engine.output_rule import OutputRule
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.run import BeforeAnswer, Run
-from penstock.engine.runtime_places import RuntimePlaces
 from penstock.engine.shape import places
 from penstock.engine.sink import NoSink, Sink
 from penstock.engine.tool_door import ToolDoor
@@ -117,7 +118,7 @@ class Engine:
         self._provider = provider
         self._tools = tools
         self._sink = sink
-        self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
+        self.controls = controls or Controls(admission=runtime_limits(runtimes.runs_at_once))
         self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
         self._running: dict[str, RunHandle] = {}
@@ -212,10 +213,12 @@ def _begin(run: Run, messages: tuple[Message, ...]) -> None:
     call = run.call
     run.keep("input", "input", call.input)
     run.keep("messages", "messages", list(messages))
-    data = {
+    data: dict[str, Any] = {
         "input": {"digest": _input_digest(call, messages), "ref": "input"},
         "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
     }
+    if run.place is not None and run.place.is_alone:
+        data["limits"] = "alone"
     run.log.emit("run.started", data)
 
 

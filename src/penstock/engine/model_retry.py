@@ -31,7 +31,7 @@ class PatientAsking:
 
     async def _once_more(self) -> ModelAnswer:
         left_s = max(0.001, self._deadline - time.monotonic())
-        return await self._provider.complete(replace(self._call, timeout_s=left_s))
+        return await self._provider.complete(replace(self._call, timeout_s=min(left_s, self._call.timeout_s)))
 
     def _heard(self, text: str) -> None:
         if text:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from penstock.pal import ModelFailed, ToolFailed
+from penstock.pal import CallFailed
 
 ATTEMPTS = 4
 """How often one call is made at most, the first included."""
@@ -15,7 +15,6 @@ LONGEST_WAIT_S = 60.0
 
 Retried = Callable[[int, float, str], object]
 """Hears of each wait before it: the attempt that failed (from 1), seconds, and why."""
-Failed = ModelFailed | ToolFailed
 T = TypeVar("T")
 
 
@@ -31,9 +30,9 @@ class Patience:
         self._attempt = 1
         self.ends = False
 
-    async def again(self, failed: Failed, ask: Callable[[], Awaitable[T]]) -> T:
+    async def again(self, failed: CallFailed, ask: Callable[[], Awaitable[T]]) -> T:
         """What `ask` gives at last, after a first attempt that `failed`; raises the last failure."""
-        first: Failed | None = failed
+        first: CallFailed | None = failed
         async for attempt in quiet_stamina().retry_context(on=self._wait_s, attempts=ATTEMPTS, timeout=None):
             with attempt:
                 if first is not None:
@@ -45,7 +44,7 @@ class Patience:
 
     def _wait_s(self, error: Exception) -> bool | float:
         """Seconds until the next attempt; False = none follows."""
-        if not isinstance(error, Failed) or not error.retryable:
+        if not isinstance(error, CallFailed) or not error.retryable:
             return False
         if self._attempt >= ATTEMPTS or self.ends:
             return False

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from penstock.engine.failure import Failure
-from penstock.errors import PenstockError
+from penstock.errors import LimitReached, PenstockError
 
 RunStatus = Literal["finished", "failed", "cancelled", "timed_out", "rejected"]
 
@@ -101,8 +101,10 @@ class RunResult:
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """Why there is no output: code, what, where, now, and all faults of a refused input."""
+        """Why there is no output: code, what, where, now; all faults of a refused input, the facts of a limit."""
         if self.failure is None:
             return None
         faults = getattr(self.refusal, "faults", [])
-        return {**self.failure.as_document(), **({"faults": [fault.as_dict() for fault in faults]} if faults else {})}
+        facts = self.refusal.facts if isinstance(self.refusal, LimitReached) else {}
+        told = {**self.failure.as_document(), **facts}
+        return {**told, **({"faults": [fault.as_dict() for fault in faults]} if faults else {})}

@@ -17,9 +17,11 @@ from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
 from penstock.engine.sink import Sink
-from penstock.errors import PenstockError
+from penstock.errors import LimitReached, PenstockError
 from penstock.governance.policy import Decision
 
+TIMER_S = 0.002
+"""How early a timer may ring: uvloop's count in whole milliseconds."""
 _STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
 
 
@@ -104,10 +106,16 @@ class Run:
         self.started = time.monotonic()
         self.started_at = now()
         self.deadline = self.started + self.compiled.limits.timeout_ms / 1000
-        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
-        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, self._timeout())
+
+    def out_of_time(self) -> Failure | None:
+        """The run's timeout once its time is up, else None: whoever notices it first says the same."""
+        return self._timeout() if time.monotonic() >= self.deadline - TIMER_S else None
+
+    def _timeout(self) -> Failure:
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        return Failure("timeout", limit, self.where, "see its events for what took so long")
 
     def decide(self, action: str, resource: str) -> Decision:
         """Asks the policies, and records what they said."""
@@ -162,7 +170,8 @@ class Run:
             return
         self.failure, self.refusal = failure, refusal
         self.scope.close()
-        self.log.emit("run.rejected", {"error": failure.as_document()})
+        facts = refusal.facts if isinstance(refusal, LimitReached) else {}
+        self.log.emit("run.rejected", {"error": {**failure.as_document(), **facts}})
 
     async def drive(self, work: Work | None) -> RunResult:
         """Does the work in a task of its own, ends it in time, and returns the result once it is durable.

@@ -47,10 +47,12 @@ class ToolAttempts:
         except BreakerOpen as error:
             raise ToolRefusal("breaker-open", error.what, f"Error: {ref} is not called for now.") from None
         except (CallOverdue, TimeoutError):
+            self._run.check(self._run.out_of_time())
             raise ToolRefusal("timeout", overdue) from None
         except CallVanished:
             raise ToolRefusal("failed", f"{ref} cancelled itself") from None
         except ToolFailed as error:
+            self._run.check(self._run.out_of_time())
             if time.monotonic() >= deadline:
                 raise ToolRefusal("timeout", overdue) from None
             raise ToolRefusal("failed", f"{ref} failed", f"Error: {error.what}") from None
@@ -94,8 +96,8 @@ class ToolAttempts:
         except (RunOver, asyncio.CancelledError):
             permit.given_up()
             raise
-        except BaseException:
-            permit.failed()
+        except BaseException as error:
+            self._tell(permit, error)
             raise
         if not tool.output.fits(result):
             permit.failed()
@@ -103,6 +105,13 @@ class ToolAttempts:
             raise ToolRefusal("result", fact, f"Error: {fact}")
         permit.succeeded()
         return result
+
+    def _tell(self, permit: Permit, error: BaseException) -> None:
+        """What an attempt that ended so says of the tool: nothing, where it was the run that had no time left."""
+        if self._run.out_of_time() is not None or (isinstance(error, ToolFailed) and error.request_at_fault):
+            permit.given_up()
+        else:
+            permit.failed()
 
     def _permit(self) -> Permit:
         resource = f"tools/{self._call.tool.name}"

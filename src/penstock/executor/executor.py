@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -22,9 +19,10 @@ from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
-from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
@@ -37,7 +35,7 @@ from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
-from penstock.tools.runner import PythonToolRunner
+from penstock.tools.kinds import tool_runner
 
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
@@ -57,6 +55,7 @@ class Executor:
         self.reports = ReleaseStore(open_objects(settings.releases))
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
+        self.controls: ExecutorControls
         self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
@@ -66,7 +65,7 @@ class Executor:
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
-        self._library = _ModelLibrary(needed=provider is None)
+        self._library = ModelLibrary()
         self._flying = 0
         self._asked = 0
         self._landed = asyncio.Event()
@@ -77,7 +76,8 @@ class Executor:
         settings = self.settings
         self._operations = OperationsFile(settings.root)
         self.telemetry.use(self._operations.spec.alerts)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.controls = build_controls(settings, self._operations.spec, self.reports)
+        self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self.breakers = BreakerBoard(self._operations.spec.breakers, self._breaker_orders)
@@ -94,7 +94,6 @@ class Executor:
             raise
         await asyncio.to_thread(self.watch.start)
         self.telemetry.start()
-        self._library.start()
         self._following = asyncio.create_task(self._follow_operations())
         return self
 
@@ -108,6 +107,7 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
+        await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
@@ -130,7 +130,7 @@ class Executor:
                 self._landed.set()
 
     async def ready_for_models(self) -> None:
-        """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
+        """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
     async def submit(
@@ -223,6 +223,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.controls.change(operations)
         self.breakers.rule_by(operations.breakers)
         self.telemetry.use(operations.alerts)
 
@@ -231,60 +232,22 @@ class Executor:
         return current.breakers if current is not None else NO_ORDERS
 
     def _load(self, release: Release) -> None:
+        if self._provider is None:
+            self._library.load_for(release, wait=self.watch.current is not None)
         self.parts.load(release)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions
 
 
-class _ModelLibrary:
-    """LiteLLM, loaded in a thread: it takes seconds, and the first run must not pay for it."""
-
-    def __init__(self, *, needed: bool) -> None:
-        self._needed = needed
-        self._problem: str | None = "the model library is loading" if needed else None
-        self._thread = threading.Thread(target=self._load, name="penstock-litellm", daemon=True)
-
-    def start(self) -> None:
-        """Begins to load it, if it is needed."""
-        if self._needed:
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Returns once the load has ended."""
-        if self._needed:
-            self._thread.join()
-
-    def reasons(self) -> Iterator[str]:
-        """Why a model cannot be asked yet."""
-        if self._problem is not None:
-            yield self._problem
-
-    def _load(self) -> None:
-        from penstock.llm.load import load
-
-        begun = time.monotonic()
-        try:
-            load()
-        except PenstockError as error:
-            self._problem = f"the model library cannot be loaded: {error.what}"
-            LOG.error("%s", error)
-            return
-        gc.collect()
-        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
-        self._problem = None
-        LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
-
-
-def _assembled(
-    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
-) -> EngineParts:
-    declarations = read_declarations(settings.root)
+def _assembled(executor: Executor, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+    settings, observed = executor.settings, executor.telemetry.observed
+    controls, declarations = executor.controls.controls, executor.controls.runtimes
     if provider is None:
-        return assemble(settings, declarations, blob, observed=telemetry.observed)
-    tools = PythonToolRunner(settings.cache, blob, os.environ)
+        return assemble(settings, declarations, blob, observed=observed, controls=controls)
+    tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls)
     return EngineParts(engine, provider, tools, spool)
 
 
