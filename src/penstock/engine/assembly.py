@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
+from penstock.engine.claim_check import open_claim_check
 from penstock.engine.engine import Engine
 from penstock.engine.router import RuntimeRouter
-from penstock.engine.sink import Sink
+from penstock.engine.sink import NoSink, Sink
 from penstock.pal import ModelProvider, ToolRunner
 from penstock.settings import Settings
 from penstock.store.spool import Spool
@@ -32,6 +33,7 @@ class EngineParts:
     async def close(self, drain_s: float = 0.0) -> None:
         """Waits `drain_s` for runs in flight, cancels the rest, and makes everything durable."""
         await self.engine.drain(drain_s)
+        self.engine.close()
         closing = getattr(self.tools, "close", None)
         if closing is not None:
             closing()
@@ -60,4 +62,5 @@ def assemble(
     provider = LiteLLMProvider(os.environ) if provider is None else provider
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
-    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records), provider, tools, spool)
+    claims = None if isinstance(sink, NoSink) else open_claim_check(settings)
+    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records, claims=claims), provider, tools, spool)

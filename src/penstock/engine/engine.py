@@ -3,10 +3,12 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.engine.admitted_work import AdmittedWork
 from penstock.engine.call import RunCall
+from penstock.engine.claim_check import ClaimCheck
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
 from penstock.engine.controls import Controls
 from penstock.engine.event_log import Event
@@ -104,11 +106,14 @@ class Engine:
         tools: ToolRunner,
         sink: Sink,
         controls: Controls | None = None,
+        *,
+        claims: ClaimCheck | None = None,
     ) -> None:
         self.runtimes = runtimes
         self._provider = provider
         self._tools = tools
         self._sink = sink
+        self._claims = claims
         self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
         self._shelf = ReleaseShelf()
         self._running: dict[str, RunHandle] = {}
@@ -125,7 +130,7 @@ class Engine:
             raise Conflict("a run of this id is in flight", where=f"run {call.run_id}", now="give it another id")
         compiled = self._shelf.take(call.release, call.prompt_body)
         runtime = self.runtimes.choose(call.release, call.runtime, call.runtime)
-        run = Run(call, compiled, self._sink_of(call), before_answer)
+        run = Run(call, compiled, self._sink_of(call), before_answer, self._claims if call.mode != "dry" else None)
         messages = self._admit(run)
         if messages is None:
             return self._launch(run, None)
@@ -157,6 +162,11 @@ class Engine:
         left = [handle for handle in self.running if handle.cancel("the executor is shutting down")]
         await self._wait_for_running(None)
         return len(left)
+
+    def close(self) -> None:
+        """Lets go of its threads, once no run is in flight."""
+        if self._claims is not None:
+            self._claims.close()
 
     async def _wait_for_running(self, timeout_s: float | None) -> None:
         if self._running:
@@ -199,14 +209,17 @@ class Engine:
             self._ended.popitem(last=False)
 
 
-def _begin(run: Run, messages: tuple[Message, ...]) -> None:
+async def _begin(run: Run, messages: tuple[Message, ...]) -> None:
     call = run.call
-    run.keep("input", "input", call.input)
-    run.keep("messages", "messages", list(messages))
-    data = {
+    run.context_ref_id = await run.keep("input", "input", call.input)
+    messages_ref_id = await run.keep("messages", "messages", list(messages))
+    data: dict[str, dict[str, Any]] = {
         "input": {"digest": _input_digest(call, messages), "ref": "input"},
         "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
     }
+    for name, ref_id in (("input", run.context_ref_id), ("messages", messages_ref_id)):
+        if ref_id is not None:
+            data[name]["contextRefId"] = ref_id
     run.log.emit("run.started", data)
 
 

@@ -15,6 +15,7 @@ from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
+from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
@@ -75,7 +76,7 @@ class Executor:
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
-        self.database = DatabaseLink(settings.database, settings.spool, self.parts.spool, self._sessions_are)
+        self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
         try:
             await asyncio.to_thread(self.database.open)
@@ -261,7 +262,8 @@ def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: Model
         return assemble(settings, declarations, blob)
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     spool = Spool(settings.spool)
-    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, spool, claims=open_claim_check(settings))
+    return EngineParts(engine, provider, tools, spool)
 
 
 def _told(problem: PenstockError | None) -> dict[str, Any] | None:
