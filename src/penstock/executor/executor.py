@@ -23,8 +23,10 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.housekeeping import Housekeeping
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
+from penstock.executor.payload_reader import PayloadReader
 from penstock.executor.run_reader import RunReader
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
@@ -56,7 +58,9 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
+        self.payloads: PayloadReader
         self._heartbeat: Heartbeat | None = None
+        self._housekeeping: Housekeeping | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
@@ -78,6 +82,7 @@ class Executor:
         )
         self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        self.payloads = PayloadReader(settings, self.database)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
@@ -94,6 +99,8 @@ class Executor:
         """Commits the spool and brings it into the database, if it can be reached."""
         if self._following is not None:
             self._following.cancel()
+        if self._housekeeping is not None:
+            await asyncio.to_thread(self._housekeeping.close)
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
@@ -104,6 +111,8 @@ class Executor:
         """Says from now on in the database what is in force here; `url` is where it serves."""
         self._heartbeat = Heartbeat(self.database, self.watch, url)
         self._heartbeat.start()
+        self._housekeeping = Housekeeping(self.database, lambda: self._operations.spec.retention)
+        self._housekeeping.start()
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:
@@ -132,7 +141,10 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
+        run_input = order.input
+        if order.context_ref_id is not None:
+            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
