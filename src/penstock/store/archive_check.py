@@ -32,7 +32,7 @@ class ArchiveCheck:
 def check_archive(archive: Archive, *, first_day: str, first_contents_day: str) -> ArchiveCheck:
     """Reads everything of the days from `first_day` (`2026/11/20`) on.
 
-    Contents from before `first_contents_day` are past their retention. Raises `Unavailable` when the archive cannot be asked at all.
+    Contents from before `first_contents_day` are past their retention. Raises `Unavailable` when there is no asking.
     """
     check = ArchiveCheck()
     for day in archive.days(FACTS):
