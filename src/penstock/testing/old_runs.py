@@ -60,8 +60,8 @@ def claimed(objects: PayloadObjects, run_id: str, role: str, body: Any, tenant: 
 class OldRuns:
     """A project folder with a database; `add` puts an ended run into it."""
 
-    def __init__(self, root: Path, database_url: str = "") -> None:
-        self.settings = Settings(root=root, database_url=database_url)
+    def __init__(self, root: Path, database_url: str = "", **settings: Any) -> None:
+        self.settings = Settings(root=root, database_url=database_url, **settings)
         self.database: Database = open_project_database(self.settings)
         self.store = RunStore(self.database)
 
