@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.contracts.model import Price
+from penstock.contracts.model import Price, Transport
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.runtime import Runtime as RuntimeDeclaration
 from penstock.errors import PenstockError
@@ -151,13 +151,12 @@ class Runtime(Protocol):
         ...
 
 
-class ModelFailed(PenstockError):
-    """A model call without a usable answer; `retryable` for network faults and rate limits.
+class CallFailed(PenstockError):
+    """A call through a door without a usable answer; `retryable` for network faults and rate limits.
 
-    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say.
+    `retry_after_s` is what the other side asks to wait for, in seconds; None = it does not say.
     """
 
-    slug = "model-failed"
     http_status = 502
 
     def __init__(
@@ -174,16 +173,27 @@ class ModelFailed(PenstockError):
         self.retry_after_s = retry_after_s
 
 
-class ToolFailed(PenstockError):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
+class ModelFailed(CallFailed):
+    """A model call without a usable answer."""
+
+    slug = "model-failed"
+
+
+class ToolFailed(CallFailed):
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
+
+    Only a tool behind HTTP can tell that it is `retryable`.
+    """
 
     slug = "tool-failed"
-    http_status = 502
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves."""
+    """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves.
+
+    `traceparent` is the header that goes along, None where none is to.
+    """
 
     ref: str
     model: str
@@ -194,6 +204,8 @@ class ModelCall:
     response_format: Mapping[str, Any] | None = None
     timeout_s: float = 60.0
     on_delta: Callable[[str], None] | None = None
+    transport: Transport = "litellm"
+    traceparent: str | None = None
 
 
 class ModelProvider(Protocol):
@@ -206,7 +218,7 @@ class ModelProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
-    """One call of a tool; `deadline` is on the monotonic clock, seconds."""
+    """One call of a tool; `deadline` is on the monotonic clock, seconds; `traceparent` is for what the tool calls."""
 
     call_id: str
     idempotency_key: str
@@ -214,6 +226,7 @@ class ToolInvocation:
     run_id: str
     agent: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
 
 
 class ToolRunner(Protocol):

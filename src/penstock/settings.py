@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from penstock.errors import WrongUse
 
@@ -60,7 +60,21 @@ class Settings(BaseModel):
     gitlab_url: str = Field("", description="As https://gitlab.example.com; its token is PENSTOCK_GITLAB_TOKEN.")
     gitlab_project: str = Field("", description="The project's path or number there, as shop/agents.")
     notify_url: str = Field("", description="Where changes are told as CloudEvents by HTTP; empty means nowhere.")
+    tool_hosts: list[str] = Field(
+        default_factory=list,
+        description="What http tools may reach beside public addresses: host:port, or networks as 10.2.0.0/16.",
+    )
+    otlp_url: str = Field("", description="An OTLP receiver of traces, as http://127.0.0.1:4318; empty means none.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How the executor logs: lines, or one JSON object a line."
+    )
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
+
+    @field_validator("tool_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """The environment gives one text, with commas."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @property
     def state(self) -> Path:

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from penstock.contracts.canonical import digest_bytes
 from penstock.errors import Unavailable
 from penstock.pal import ToolFailed
+from penstock.testing.processes import is_running
 from penstock.tools import worker_process
 
 KINDS = ["async def", "def"]
@@ -32,6 +33,15 @@ async def test_arguments_params_and_ids_reach_the_tool(bench: Any, call: Any, ki
     )
     result = await bench.runner().run(tool, call({"text": "grün\n\u2028"}))
     assert result == {"a": {"text": "grün\n\u2028"}, "p": {"limit": 3}, "i": ["c_1", "run/c_1"], "in_time": True}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_tool_knows_the_trace_that_it_belongs_to(bench: Any, call: Any, kind: str) -> None:
+    tool = bench.tool(f"{kind} act(arguments, ctx): return {{'trace': ctx.traceparent}}\n")
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    runner = bench.runner()
+    assert await runner.run(tool, replace(call(), traceparent=parent)) == {"trace": parent}
+    assert await runner.run(tool, call()) == {"trace": None}
 
 
 async def test_a_plain_def_runs_elsewhere_and_an_async_def_here(bench: Any, call: Any) -> None:
@@ -208,15 +218,6 @@ async def _until(claim: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-def _is_running(pid: int) -> bool:
-    """Whether any thread of the process is alive; the first may be dead before the others."""
-    try:
-        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except FileNotFoundError:
-        return False
-    return any(stat.rpartition(") ")[2][0] not in "ZX" for stat in stats)
-
-
 HANGING = """import json, os, subprocess, sys
 def act(arguments, ctx):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -232,11 +233,11 @@ async def test_a_cancel_kills_the_worker_and_what_it_started(bench: Any, call: A
     task = asyncio.ensure_future(runner.run(tool, call({"file": str(file)})))
     await _until(file.exists)
     pids = json.loads(file.read_text())
-    assert all(_is_running(pid) for pid in pids)
+    assert all(is_running(pid) for pid in pids)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _until(lambda: not any(_is_running(pid) for pid in pids))
+    await _until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_a_worker_dies_with_the_process_that_asked(bench: Any, tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_a_worker_dies_with_the_process_that_asked(bench: Any, tmp_path: Path) -
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 10
-    while any(_is_running(pid) for pid in pids):
+    while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.02)
 
@@ -281,7 +282,7 @@ async def test_a_worker_that_died_in_between_is_replaced(bench: Any, call: Any) 
     runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'pid': os.getpid()}\n")
     first = (await runner.run(tool, call()))["pid"]
     os.kill(first, signal.SIGKILL)
-    await _until(lambda: not _is_running(first))
+    await _until(lambda: not is_running(first))
     assert (await runner.run(tool, call()))["pid"] != first
 
 
@@ -297,14 +298,10 @@ async def test_a_blob_that_is_gone_is_a_failure_with_its_place(bench: Any, call:
         await bench.runner().run(tool, call())
 
 
-def _release(*tools: Any) -> Any:
-    return SimpleNamespace(tools=tools)
-
-
 async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any) -> None:
     runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'parent': os.getppid()}\n")
     asynchronous = bench.tool("async def act(a, c): return {}\n")
-    await asyncio.to_thread(runner.load, _release(tool, asynchronous))
+    await asyncio.to_thread(runner.load, [tool, asynchronous])
     bench.blobs.clear()
     workers = [worker.code.ref for worker in runner._pool._idle]
     assert workers == ["tools/act@1.0.0"]
@@ -316,12 +313,12 @@ async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any
 def test_a_release_whose_tool_cannot_be_imported_is_not_loaded(bench: Any, kind: str) -> None:
     tool = bench.tool(f"import no_such_module_here\n{kind} act(a, c): return {{}}\n")
     with pytest.raises(ToolFailed, match="no_such_module_here"):
-        bench.runner().load(_release(tool))
+        bench.runner().load([tool])
 
 
 def test_a_release_with_an_unmet_requirement_is_not_loaded(bench: Any) -> None:
     with pytest.raises(Unavailable, match="no-such-thing-here"):
-        bench.runner().load(_release(bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])))
+        bench.runner().load([bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])])
 
 
 def test_what_a_tools_author_imports_is_light() -> None:

@@ -6,7 +6,7 @@ import click
 
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
-from penstock.cli.period import since
+from penstock.store.period import since
 
 EVER = "0000/00/00"
 
@@ -28,7 +28,7 @@ def run(until: str | None, as_json: bool) -> int:
     from penstock.store.archiver import Archiver
     from penstock.store.clock import now
 
-    limit = since(until, option="--until") if until is not None else now()
+    limit = since(until, where="--until") if until is not None else now()
     with open_stored(project_settings()) as database:
         assert database.depots is not None
         report = Archiver(database, database.depots.archive).run(limit)

@@ -10,8 +10,8 @@ import orjson
 
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
-from penstock.cli.period import since
 from penstock.errors import NotFound, WrongUse
+from penstock.store.period import since
 
 FOLLOW_S = 0.2
 STATUSES = ["finished", "failed", "cancelled", "timed_out", "rejected"]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from penstock.contracts.canonical import digest
@@ -21,6 +22,8 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.governance.policy import Decision
 from penstock.store.payload_objects import Claim
 
+TIMER_S = 0.002
+"""How early a timer may ring: uvloop's count in whole milliseconds."""
 _STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
 
 
@@ -31,6 +34,9 @@ class Work(Protocol):
         """The output. Raises `RunOver` once the run was stopped."""
         ...
 
+
+CURRENT_RUN: ContextVar[RunCall | None] = ContextVar("penstock_run", default=None)
+"""What the code that is running runs for; None outside of a run. For logs."""
 
 BeforeAnswer = Callable[[Any], Awaitable[None]]
 """What must be stored before a finished run is answered, given its output; raises `PenstockError` if it cannot be."""
@@ -104,10 +110,16 @@ class Run:
         self.started = time.monotonic()
         self.started_at = now()
         self.deadline = self.started + self.compiled.limits.timeout_ms / 1000
-        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
-        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, self._timeout())
+
+    def out_of_time(self) -> Failure | None:
+        """The run's timeout once its time is up, else None: whoever notices it first says the same."""
+        return self._timeout() if time.monotonic() >= self.deadline - TIMER_S else None
+
+    def _timeout(self) -> Failure:
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        return Failure("timeout", limit, self.where, "see its events for what took so long")
 
     def decide(self, action: str, resource: str) -> Decision:
         """Asks the policies, and records what they said."""
@@ -191,6 +203,7 @@ class Run:
 
         No work = the run was rejected.
         """
+        CURRENT_RUN.set(self.call)  # in the run's own task, and so in all that it starts
         output = None
         if work is not None:
             try:

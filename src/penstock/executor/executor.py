@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -19,15 +16,18 @@ from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.housekeeping import Housekeeping
+from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.payload_reader import PayloadReader
 from penstock.executor.run_reader import RunReader
+from penstock.executor.telemetry.telemetry import Telemetry
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -36,7 +36,7 @@ from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
-from penstock.tools.runner import PythonToolRunner
+from penstock.tools.kinds import tool_runner
 
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
@@ -59,13 +59,14 @@ class Executor:
         self.database: DatabaseLink
         self.runs: RunReader
         self.payloads: PayloadReader
+        self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
         self._housekeeping: Housekeeping | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
-        self._library = _ModelLibrary(needed=provider is None)
+        self._library = ModelLibrary()
         self._flying = 0
         self._asked = 0
         self._landed = asyncio.Event()
@@ -75,7 +76,9 @@ class Executor:
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
         self._operations = OperationsFile(settings.root)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
+        self.telemetry.use(self._operations.spec.alerts)
+        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
@@ -89,7 +92,7 @@ class Executor:
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
-        self._library.start()
+        self.telemetry.start()
         self._following = asyncio.create_task(self._follow_operations())
         return self
 
@@ -105,6 +108,7 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.parts.close()
+        await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
@@ -128,11 +132,13 @@ class Executor:
                 self._landed.set()
 
     async def ready_for_models(self) -> None:
-        """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
+        """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
-    async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
-        """Starts a run; raises whatever stands against it."""
+    async def submit(
+        self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
+    ) -> RunHandle:
+        """Starts a run, in the trace of `parent` if there is one; raises whatever stands against it."""
         caller = Caller(
             identity.tenant,
             identity.user,
@@ -144,7 +150,7 @@ class Executor:
         run_input = order.input
         if order.context_ref_id is not None:
             run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
-        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream)
+        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -188,6 +194,7 @@ class Executor:
         """Readiness and everything that a person asks first; `ready` only if `reasons` is empty."""
         current = self.watch.current
         reasons = list(self._unready())
+        self.telemetry.cold_start.mark(ready=not reasons)
         return {
             "ready": not reasons,
             "reasons": reasons,
@@ -221,60 +228,27 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
+        if self._provider is None:
+            self._library.load_for(release, wait=self.watch.current is not None)
         self.parts.load(release)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions
 
 
-class _ModelLibrary:
-    """LiteLLM, loaded in a thread: it takes seconds, and the first run must not pay for it."""
-
-    def __init__(self, *, needed: bool) -> None:
-        self._needed = needed
-        self._problem: str | None = "the model library is loading" if needed else None
-        self._thread = threading.Thread(target=self._load, name="penstock-litellm", daemon=True)
-
-    def start(self) -> None:
-        """Begins to load it, if it is needed."""
-        if self._needed:
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Returns once the load has ended."""
-        if self._needed:
-            self._thread.join()
-
-    def reasons(self) -> Iterator[str]:
-        """Why a model cannot be asked yet."""
-        if self._problem is not None:
-            yield self._problem
-
-    def _load(self) -> None:
-        from penstock.llm.load import load
-
-        begun = time.monotonic()
-        try:
-            load()
-        except PenstockError as error:
-            self._problem = f"the model library cannot be loaded: {error.what}"
-            LOG.error("%s", error)
-            return
-        gc.collect()
-        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
-        self._problem = None
-        LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
-
-
-def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+def _assembled(
+    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
+) -> EngineParts:
     declarations = read_declarations(settings.root)
     if provider is None:
-        return assemble(settings, declarations, blob)
-    tools = PythonToolRunner(settings.cache, blob, os.environ)
+        return assemble(settings, declarations, blob, observed=telemetry.observed)
+    tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    engine = Engine(RuntimeRouter(declarations), provider, tools, spool, claims=open_claim_check(settings))
+    records = telemetry.observed(spool)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, records, claims=open_claim_check(settings))
     return EngineParts(engine, provider, tools, spool)
 
 

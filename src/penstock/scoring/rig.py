@@ -14,7 +14,7 @@ from penstock.engine.journal import Journal
 from penstock.engine.runtimes import own_runtime, usable_runtimes
 from penstock.errors import NotFound
 from penstock.llm.load import load
-from penstock.llm.provider import LiteLLMProvider
+from penstock.llm.transport import TransportProvider, needs_litellm
 from penstock.pal import ModelProvider
 from penstock.registry.documents import Registry
 from penstock.registry.resolve import Resolved, resolve
@@ -122,7 +122,7 @@ class Rig:
 
     def _load(self, release: Release) -> None:
         assert self._parts is not None
-        if isinstance(self._parts.provider, LiteLLMProvider):
+        if isinstance(self._parts.provider, TransportProvider) and needs_litellm(release):
             load()
         self._parts.load(release)
 

@@ -1,12 +1,10 @@
 """Duties: work that one process of many does once it is due. A row says when that is, and who is at it."""
 
-from datetime import UTC, datetime, timedelta
-
 from sqlalchemy import and_, update
 
 from penstock.store import tables
-from penstock.store.clock import now
 from penstock.store.database import Database
+from penstock.store.shared_clock import before, shared_now
 
 
 class Duty:
@@ -26,11 +24,12 @@ class Duty:
         A duty that nobody has heard of is due in `first_after_s` seconds.
         """
         columns, insert = tables.duties.c, self._database.insert(tables.duties)
-        free = and_(columns.name == self._name, columns.due <= now())
         with self._database.write() as connection:
-            first = {"name": self._name, "holder": None, "due": _in(first_after_s)}
+            at = shared_now(connection)
+            first = {"name": self._name, "holder": None, "due": before(at, -first_after_s)}
             connection.execute(insert.on_conflict_do_nothing(), first)
-            taken = update(tables.duties).where(free).values(holder=self._holder, due=_in(lease_s))
+            free = and_(columns.name == self._name, columns.due <= at)
+            taken = update(tables.duties).where(free).values(holder=self._holder, due=before(at, -lease_s))
             return connection.execute(taken).rowcount == 1
 
     def renew(self, lease_s: float) -> bool:
@@ -44,9 +43,6 @@ class Duty:
     def _set(self, holder: str | None, seconds: float) -> bool:
         mine = and_(tables.duties.c.name == self._name, tables.duties.c.holder == self._holder)
         with self._database.write() as connection:
-            change = update(tables.duties).where(mine).values(holder=holder, due=_in(seconds))
+            due = before(shared_now(connection), -seconds)
+            change = update(tables.duties).where(mine).values(holder=holder, due=due)
             return connection.execute(change).rowcount == 1
-
-
-def _in(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

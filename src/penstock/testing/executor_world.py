@@ -61,8 +61,9 @@ def make_release(
     mode: str = "workflow",
     model: str = "paced/model",
     parameters: dict[str, Any] | None = None,
+    transport: str = "",
 ) -> tuple[Release, dict[str, bytes]]:
-    """A release without tools; its prompt says its version."""
+    """A release without tools; its prompt says its version, its model's spec the transport if one is given."""
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
     pinned = document(
@@ -86,6 +87,7 @@ def make_release(
     ]}  # fmt: skip
     price = {"inputUsdPer1M": 0, "outputUsdPer1M": 0}
     asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
+    asked |= {"transport": transport} if transport else {}
     made = Release.model_validate(
         {
             "agent": component("agents", pinned),
@@ -205,12 +207,17 @@ def in_prod(version: str, release: str, **more: Any) -> AgentRoutes:
     return AgentRoutes(prod=Entry(version=version, release=release, runtime="direct"), **more)
 
 
-def make_world(root: Path) -> World:
-    """A project with the agents `echo` (workflow) and `talk` (conversational), both 1.0.0 in prod."""
+def empty_world(root: Path) -> World:
+    """A project with the direct runtime and nothing released."""
     (root / "runtimes").mkdir(parents=True)
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "runtimes/direct.yaml").write_text(DIRECT)
-    world = World(root)
+    return World(root)
+
+
+def make_world(root: Path) -> World:
+    """A project with the agents `echo` (workflow) and `talk` (conversational), both 1.0.0 in prod."""
+    world = empty_world(root)
     world.publish(
         echo=in_prod("1.0.0", world.release("echo", "1.0.0")),
         talk=in_prod("1.0.0", world.release("talk", "1.0.0", mode="conversational")),
