@@ -52,6 +52,7 @@ class RunResult:
     """The end of a run. `output` is the text, or the parsed JSON of an agent whose output schema is an object's.
 
     `refusal` is the typed error of a rejected run, for the edge that answers the caller; it holds every fault.
+    `context_ref_id` and `result_ref_id` are where a large input and a large output are fetched from.
     """
 
     run_id: str
@@ -70,6 +71,8 @@ class RunResult:
     mode: str
     trace_id: str
     refusal: PenstockError | None = None
+    context_ref_id: str | None = None
+    result_ref_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -94,6 +97,8 @@ class RunResult:
             "runtime": self.runtime,
             "mode": self.mode,
             "traceId": self.trace_id,
+            **({"contextRefId": self.context_ref_id} if self.context_ref_id is not None else {}),
+            **({"resultRefId": self.result_ref_id} if self.result_ref_id is not None else {}),
         }
 
     @property

@@ -105,9 +105,9 @@ class ToolDoor:
             response = {"result": result}
         except _Refusal as refusal:
             response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
-            run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+            facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
             raise
-        run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+        facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
         return content
 
     async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any], span_id: str) -> Any:
