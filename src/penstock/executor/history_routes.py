@@ -25,6 +25,7 @@ def history_routes(executor: Executor) -> APIRouter:
     @router.get("/runs", tags=["runs"], summary="A tenant's runs, newest first")
     async def runs(
         request: Request,
+        *,
         agent: str | None = None,
         session: Annotated[str | None, Query(description="Runs of this session.")] = None,
         stage: Literal["dev", "canary", "prod"] | None = None,
