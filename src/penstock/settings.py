@@ -29,6 +29,13 @@ class Settings(BaseModel):
     )
     cache_dir: str = Field("", description="Where executors keep releases and tool code; empty means .penstock/cache.")
     spool_dir: str = Field("", description="Where runs are made durable first; empty means .penstock/spool.")
+    payloads_url: str = Field(
+        "", description="Folder or object store of payloads that are large; empty means .penstock/payloads."
+    )
+    claim_check_bytes: int = Field(
+        65_536, ge=0, description="Payloads over so many bytes, written as JSON, go to the payload store; 0 = all."
+    )
+    archive_url: str = Field("", description="Folder or object store of old runs; empty means .penstock/archive.")
     driver: Literal["ci", "dagster"] = Field("ci", description="The side that produces evidence that counts.")
     default_runtime: str = Field("langgraph", description="The runtime of agents that name none.")
     executor_url: str = Field("", description="Where people reach the executor; Dagster links to its reports there.")
@@ -88,9 +95,17 @@ class Settings(BaseModel):
     @property
     def releases(self) -> str:
         """The URL or folder of the release store in force."""
-        if "://" in self.releases_url:
-            return self.releases_url
-        return str(self.root / (self.releases_url or f"{STATE}/releases"))
+        return self._place(self.releases_url, "releases")
+
+    @property
+    def payloads(self) -> str:
+        """The URL or folder of the payload store in force."""
+        return self._place(self.payloads_url, "payloads")
+
+    @property
+    def archive(self) -> str:
+        """The URL or folder of the archive in force."""
+        return self._place(self.archive_url, "archive")
 
     @property
     def cache(self) -> Path:
@@ -101,6 +116,9 @@ class Settings(BaseModel):
     def spool(self) -> Path:
         """The folder of the executor's spool segments."""
         return self.root / (self.spool_dir or f"{STATE}/spool")
+
+    def _place(self, url: str, default: str) -> str:
+        return url if "://" in url else str(self.root / (url or f"{STATE}/{default}"))
 
 
 def find_root(start: Path) -> Path:

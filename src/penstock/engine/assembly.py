@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
+from penstock.engine.claim_check import open_claim_check
 from penstock.engine.controls import Controls
 from penstock.engine.engine import Engine
 from penstock.engine.router import RuntimeRouter
-from penstock.engine.sink import Sink
+from penstock.engine.sink import NoSink, Sink
 from penstock.pal import ModelProvider, ToolRunner
 from penstock.settings import Settings
 from penstock.store.spool import Spool
@@ -33,6 +34,7 @@ class EngineParts:
     async def close(self, drain_s: float = 0.0) -> None:
         """Waits `drain_s` for runs in flight, cancels the rest, and makes everything durable."""
         await self.engine.drain(drain_s)
+        self.engine.close()
         for part in (self.provider, self.tools):
             leaving = getattr(part, "aclose", None)
             if leaving is not None:
@@ -69,4 +71,6 @@ def assemble(
     tools = tool_runner(settings, blob, os.environ)
     records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
     records = observed(records) if observed is not None else records
-    return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records, controls), provider, tools, spool)
+    claims = None if isinstance(sink, NoSink) else open_claim_check(settings)
+    engine = Engine(RuntimeRouter(runtimes), provider, tools, records, controls, claims=claims)
+    return EngineParts(engine, provider, tools, spool)

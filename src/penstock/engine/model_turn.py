@@ -60,13 +60,13 @@ class ModelTurn:
             answer = await self._ask(request, question.tools, started, spans)
         except ModelFailed as error:
             run.check(run.out_of_time())
-            run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
-            data = {**started, "error": failure_of(error, deployment).as_document()}
+            kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
+            data = {**started, **kept, "error": failure_of(error, deployment).as_document()}
             run.log.emit("llm.finished", data, *spans)
             raise
         answer = _with_platform_ids(answer, digest, n)
-        run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
-        run.log.emit("llm.finished", {**started, **_facts(answer, before)}, *spans)
+        kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
+        run.log.emit("llm.finished", {**started, **_facts(answer, before), **kept}, *spans)
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
         run.check(run.meter.spend(answer.usage))

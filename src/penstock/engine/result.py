@@ -52,7 +52,8 @@ class RunResult:
     """The end of a run. `output` is the text, or the parsed JSON of an agent whose output schema is an object's.
 
     `fallbacks` are what stood in for a model, a tool or an answer, in their order. `refusal` is the typed error of a
-    rejected run, for the edge that answers the caller; it holds every fault.
+    rejected run, for the edge that answers the caller; it holds every fault. `context_ref_id` and `result_ref_id` are
+    where a large input and a large output are fetched from.
     """
 
     run_id: str
@@ -72,6 +73,8 @@ class RunResult:
     trace_id: str
     fallbacks: tuple[dict[str, Any], ...] = ()
     refusal: PenstockError | None = None
+    context_ref_id: str | None = None
+    result_ref_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -97,6 +100,8 @@ class RunResult:
             "mode": self.mode,
             "traceId": self.trace_id,
             "fallbacks": list(self.fallbacks),
+            **({"contextRefId": self.context_ref_id} if self.context_ref_id is not None else {}),
+            **({"resultRefId": self.result_ref_id} if self.result_ref_id is not None else {}),
         }
 
     @property

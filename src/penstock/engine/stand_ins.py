@@ -50,6 +50,10 @@ class StandIns:
         if was_meant and tool.spare is not None:  # it was denied, or it would have been used
             self._may_call(tool.spare)
 
+    def journalled(self, response: dict[str, Any]) -> dict[str, Any]:
+        """The response as the journal keeps it, with the stand-ins that were used."""
+        return {**response, "fallbacks": self.used} if self.used else response
+
     async def _other(self, tool: CompiledTool, fallback: ToolFallback, refusal: ToolRefusal, call: Calling) -> Any:
         if fallback.answer is not None:
             self._say(tool, "answer", refusal)

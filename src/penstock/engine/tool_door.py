@@ -106,18 +106,18 @@ class ToolDoor:
         facts["sideEffects"] = tool.spec.side_effects
         run.log.emit("tool.started", dict(facts), *spans)
         stand_ins = StandIns(run, self._results, arguments, request.id)
-        response: dict[str, Any] = {}
+
+        def entry(response: dict[str, Any]) -> JournalEntry:
+            return JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, stand_ins.journalled(response))
+
         try:
             result = await self._obtain(tool, stand_ins, arguments, facts, spans)
             content = _canonical(tool, result) if facts["source"] == "tool" else _checked(tool, result)
-            response = {"result": result}
         except _Refusal as refusal:
-            response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
+            error = {"code": refusal.code, "what": refusal.fact, "text": refusal.text}
+            facts.update(await run.record(entry({"error": error})))
             raise
-        finally:
-            if response:
-                more = {"fallbacks": stand_ins.used} if stand_ins.used else {}
-                run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, {**response, **more}))
+        facts.update(await run.record(entry({"result": result})))
         return content
 
     async def _obtain(

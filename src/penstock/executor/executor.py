@@ -14,6 +14,7 @@ from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.breakers.board import NO_ORDERS, BreakerBoard, Orders
 from penstock.engine.call import new_run_id
+from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
@@ -22,9 +23,11 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.housekeeping import Housekeeping
 from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
+from penstock.executor.payload_reader import PayloadReader
 from penstock.executor.run_reader import RunReader
 from penstock.executor.telemetry.telemetry import Telemetry
 from penstock.pal import ModelProvider
@@ -59,8 +62,10 @@ class Executor:
         self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
+        self.payloads: PayloadReader
         self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
+        self._housekeeping: Housekeeping | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
@@ -85,8 +90,9 @@ class Executor:
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
-        self.database = DatabaseLink(settings.database, settings.spool, self.parts.spool, self._sessions_are)
+        self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        self.payloads = PayloadReader(settings, self.database)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
@@ -103,6 +109,8 @@ class Executor:
         """Commits the spool and brings it into the database, if it can be reached."""
         if self._following is not None:
             self._following.cancel()
+        if self._housekeeping is not None:
+            await asyncio.to_thread(self._housekeeping.close)
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
@@ -115,6 +123,8 @@ class Executor:
         """Says from now on in the database what is in force here; `url` is where it serves."""
         self._heartbeat = Heartbeat(self.database, self.watch, url)
         self._heartbeat.start()
+        self._housekeeping = Housekeeping(self.database, lambda: self._operations.spec.retention)
+        self._housekeeping.start()
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:
@@ -145,7 +155,10 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
+        run_input = order.input
+        if order.context_ref_id is not None:
+            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -247,7 +260,8 @@ def _assembled(executor: Executor, blob: Callable[[str], bytes], provider: Model
         return assemble(settings, declarations, blob, observed=observed, controls=controls)
     tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls)
+    claims = open_claim_check(executor.settings)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls, claims=claims)
     return EngineParts(engine, provider, tools, spool)
 
 
