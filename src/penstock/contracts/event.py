@@ -9,7 +9,9 @@ from penstock.contracts.document import Record
 EVENT_SCHEMA = "penstock.dev/event/v1"
 Mode = Literal["live", "eval", "replay", "shadow", "dry"]
 EventType = Literal[
+    "run.queued",
     "run.started",
+    "run.resumed",
     "run.rejected",
     "policy.decided",
     "llm.started",
@@ -19,6 +21,7 @@ EventType = Literal[
     "tool.started",
     "tool.finished",
     "tool.failed",
+    "review.requested",
     "run.finished",
     "run.failed",
     "run.cancelled",

@@ -40,12 +40,14 @@ class ModelDoor:
         """The model's answer, its tool calls under the platform's ids. A model that fails ends the run."""
         run, compiled = self._run, self._run.compiled
         run.check(run.meter.model_call())
+        digest = compiled.model_request_digest(messages, tools, response_format)
+        n = run.occurrences.next(MAIN_SCOPE, digest)
+        if (entry := run.recalled(digest, n)) is not None:
+            return await self._recalled(entry)
         decision = run.decide("model.use", f"models/{compiled.model.name}")
         if not decision.allowed:
             denied = f"{compiled.model.ref} is denied by {decision.policy or 'default'}: {decision.reason}"
             run.check(Failure("policy", denied, run.where))
-        digest = compiled.model_request_digest(messages, tools, response_format)
-        n = run.occurrences.next(MAIN_SCOPE, digest)
         spans = (new_span_id(), run.span_id)
         started = {"model": compiled.model.name, "modelRef": compiled.model.ref, "digest": digest, "n": n}
         run.log.emit("llm.started", started, *spans)
@@ -61,6 +63,7 @@ class ModelDoor:
         run.log.emit("llm.finished", {**started, **_facts(answer, before)}, *spans)
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
+        await run.secure()
         run.check(run.meter.spend(answer.usage))
         return answer
 
@@ -96,6 +99,14 @@ class ModelDoor:
             return _sound(await run.scope.run(asking.answer()), call.ref)
         except CallVanished:
             raise ModelFailed("the model call cancelled itself", where=call.ref, now="see the provider") from None
+
+    async def _recalled(self, entry: JournalEntry) -> ModelAnswer:
+        """The answer that an earlier attempt of the run got: it counts against the limits, and is not told again."""
+        run = self._run
+        await asyncio.sleep(0)
+        answer = _answer(entry.response)
+        run.check(run.meter.spend(answer.usage))
+        return answer
 
     async def _replayed(self, digest: str, n: int) -> ModelAnswer:
         run = self._run

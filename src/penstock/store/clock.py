@@ -1,6 +1,6 @@
 """The time as records write it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def now() -> str:
@@ -13,3 +13,13 @@ def moment(text: str) -> str:
     parsed = datetime.fromisoformat(text)
     parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shifted(at: str, seconds: float) -> str:
+    """That moment, so many seconds later; earlier for a negative number."""
+    return moment((datetime.fromisoformat(at) + timedelta(seconds=seconds)).isoformat())
+
+
+def seconds_between(since: str, until: str) -> float:
+    """Seconds from one moment to another, 0 if the second is not the later one."""
+    return max(0.0, (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds())

@@ -207,3 +207,5 @@ executors = Table(
     Column("at", String(32), nullable=False),
     Index("executors_by_time", "at"),
 )
+
+from penstock.store import tables_queue  # noqa: E402, F401  (its tables belong to the same metadata)
