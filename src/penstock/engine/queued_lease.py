@@ -52,7 +52,12 @@ class QueuedLease:
     @property
     def held(self) -> Held:
         """The lease as the store knows it."""
-        return Held(self.row.run_id, self.row.attempt, is_awaited=self.row.kind == "sync")
+        return Held(self.row.run_id, self.row.attempt, has_caller=self.row.kind == "sync")
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a caller waits for this very attempt."""
+        return self.row.kind == "sync" and self.row.attempt == 1
 
     def begins(self, call: "RunCall") -> None:
         """Notes the release and the runtime, on which every later attempt goes on."""
@@ -98,7 +103,7 @@ class QueuedLease:
     def _delay(self, failure: Failure, error: dict[str, Any], *, rejected: bool) -> Delay | None:
         if failure.code == "cancel":
             return Delay(0.0, counts=False, error=error) if self.is_leaving else None
-        if self.row.kind == "sync" and self.row.attempt == 1:
+        if self.is_awaited:
             return None  # its caller waits, and asks again or not
         if rejected:
             return Delay(TURNED_AWAY_S, counts=False, error=error) if failure.code == "limit" else None

@@ -1,5 +1,6 @@
 """Answers as bytes: JSON by orjson, without a response model between the engine and the wire."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -19,12 +20,14 @@ class JsonAnswer(Response):
         return orjson.dumps(content)
 
 
-async def send_json(send: Send, document: Any, *, close: bool = False) -> None:
-    """Sends a 200 with `document`; `close` ends the connection after it."""
-    headers = [(b"content-type", b"application/json")]
+async def send_json(
+    send: Send, document: Any, *, status: int = 200, more: Iterable[tuple[bytes, bytes]] = (), close: bool = False
+) -> None:
+    """Sends `document` with the headers `more`; `close` ends the connection after it."""
+    headers = [(b"content-type", b"application/json"), *more]
     if close:
         headers.append((b"connection", b"close"))
-    await _send(send, 200, headers, orjson.dumps(document))
+    await _send(send, status, headers, orjson.dumps(document))
 
 
 async def send_problem(send: Send, problem: Problem) -> None:

@@ -21,8 +21,10 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.intake import Intake
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
+from penstock.executor.worker import QueueWorker
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -52,6 +54,8 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
+        self.intake = Intake(self)
+        self.worker = QueueWorker(self)
         self._heartbeat: Heartbeat | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
@@ -87,13 +91,20 @@ class Executor:
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
+        await self.worker.close()
         await self.parts.close()
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
-        """Says from now on in the database what is in force here; `url` is where it serves."""
+        """Says from now on in the database what is in force here, and takes queued runs; `url` is where it serves."""
         self._heartbeat = Heartbeat(self.database, self.watch, url)
         self._heartbeat.start()
+        self.worker.start()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What starts runs; inside the context only."""
+        return self._dispatcher
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:
@@ -131,6 +142,7 @@ class Executor:
         request would look like a failed run.
         """
         self.is_draining = True
+        leaving = asyncio.create_task(self.worker.drain(timeout_s))
         try:
             async with asyncio.timeout(timeout_s):
                 await self._landed.wait()
@@ -141,6 +153,7 @@ class Executor:
             async with asyncio.timeout(CANCELLED_S):
                 await self._landed.wait()
                 await self._quiet()
+        await leaving
 
     async def _quiet(self) -> None:
         asked = None

@@ -63,7 +63,7 @@ RESULT_SCHEMA: dict[str, Any] = {
     "properties": {
         "runId": _STRING,
         "sessionId": _NULLABLE,
-        "status": {"enum": ["running", "finished", "failed", "cancelled", "timed_out", "rejected"]},
+        "status": {"enum": ["queued", "running", "review", "finished", "failed", "cancelled", "timed_out", "rejected"]},
         "output": {},
         "error": {"type": ["object", "null"], "description": "code, what, where, now."},
         "usage": {
@@ -84,6 +84,11 @@ RESULT_SCHEMA: dict[str, Any] = {
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
         **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
     },
+}
+ACCEPTED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["runId", "status", "url"],
+    "properties": {"runId": _STRING, "status": {"enum": ["queued", "running", "review"]}, "url": _STRING},
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {
@@ -129,6 +134,8 @@ def _run_operation() -> dict[str, Any]:
             header("X-Penstock-Tenant", "Whose run it is."),
             header("X-Penstock-User", "The person behind the request."),
             header("X-Penstock-Stage", "The same as `stage` in the body."),
+            header("Prefer", "respond-async: answered with 202 once the run is stored."),
+            header("Idempotency-Key", "The same request with the same key makes one run; kept for a day."),
         ],
         "requestBody": {
             "required": True,
@@ -141,6 +148,10 @@ def _run_operation() -> dict[str, Any]:
                     "application/json": {"schema": {"$ref": "#/components/schemas/RunResult"}},
                     "text/event-stream": {"schema": _STRING},
                 },
+            },
+            "202": {
+                "description": "Accepted and stored, or a run of the same key that goes on; Location is its URL.",
+                "content": {"application/json": {"schema": ACCEPTED_SCHEMA}},
             },
             **PROBLEMS,
         },

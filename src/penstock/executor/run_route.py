@@ -10,8 +10,10 @@ from starlette.types import Receive, Scope, Send
 from penstock.engine.engine import RunHandle
 from penstock.errors import PenstockError
 from penstock.executor.answer import send_json, send_problem
+from penstock.executor.async_route import AsyncRoute
 from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
+from penstock.executor.idempotency import read_wish
 from penstock.executor.order import read_identity, read_order
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
 from penstock.executor.sse import EventStream
@@ -29,12 +31,13 @@ class RunRoute:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._accepting = AsyncRoute(executor)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         with self._executor.in_flight():
             try:
-                handle = await self._start(scope, receive)
+                handle = await self._start(scope, receive, send)
             except ClientGone:
                 return
             except PenstockError as error:
@@ -44,18 +47,26 @@ class RunRoute:
                 LOG.exception("a run could not be started")
                 await send_problem(send, internal())
                 return
+            if handle is None:
+                return
             if _wants_stream(scope):
                 await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events())
             else:
                 await self._answer(handle, receive, send)
 
-    async def _start(self, scope: Scope, receive: Receive) -> RunHandle:
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> RunHandle | None:
+        """The run; None where it was accepted first, and answered."""
         if self._executor.is_draining:
             raise Refusal(draining())
         headers = scope["headers"]
         identity = read_identity(headers)
+        wish = read_wish(headers)
         order = read_order(await read_body(receive, headers))
-        return await self._executor.submit(scope["path_params"]["agent"], identity, order, _wants_stream(scope))
+        stream = _wants_stream(scope)
+        if wish is not None:
+            await self._accepting.answer((scope, receive, send), identity, order, wish, stream=stream)
+            return None
+        return await self._executor.submit(scope["path_params"]["agent"], identity, order, stream)
 
     async def _answer(self, handle: RunHandle, receive: Receive, send: Send) -> None:
         async with _cancelled_with_client(handle, receive):

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.errors import Invalid
 from penstock.store import tables_queue
@@ -32,25 +33,37 @@ def take_key(
     That is another target when the same was asked before. `place` is (tenant, agent). Raises `Invalid` when the key
     stands for another request.
     """
-    tenant, agent = place
     at = database_now(connection)
-    columns = _KEYS.c
-    same = (columns.tenant == tenant) & (columns.agent == agent) & (columns.key == key.key)
-    connection.execute(delete(_KEYS).where(same, columns.created_at < shifted(at, -KEPT_S)))
-    row = {"tenant": tenant, "agent": agent, "key": key.key, "body": key.body, "target": target, "created_at": at}
-    if connection.execute(database.insert(_KEYS).on_conflict_do_nothing(), row).rowcount:
+    old = _KEYS.c.created_at < shifted(at, -KEPT_S)
+    connection.execute(delete(_KEYS).where(_is(place, key), old))
+    row = {"tenant": place[0], "agent": place[1], "key": key.key, "body": key.body, "target": target, "created_at": at}
+    insert = database.insert(_KEYS).values(**row).on_conflict_do_nothing().returning(_KEYS.c.key)
+    if connection.execute(insert).first() is not None:
         return target
-    body, known = connection.execute(select(columns.body, columns.target).where(same)).one()
-    if body != key.body:
+    return known_target(connection, place, key) or target
+
+
+def known_target(connection: Connection, place: tuple[str, str], key: IdempotencyKey) -> str | None:
+    """What the key is bound to for a day; None of a new one. Raises `Invalid` when it stands for another request."""
+    since = shifted(database_now(connection), -KEPT_S)
+    query = select(_KEYS.c.body, _KEYS.c.target).where(_is(place, key), _KEYS.c.created_at >= since)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    if row.body != key.body:
         raise Invalid(
             "the key was sent with another request before", where=f"Idempotency-Key {key.key}", now="take a new key"
         )
-    return str(known)
+    return str(row.target)
 
 
 def free_key(connection: Connection, target: str) -> None:
     """Forgets the key of a run that was rejected: nothing ran, so the same request may be made again."""
     connection.execute(delete(_KEYS).where(_KEYS.c.target == target))
+
+
+def _is(place: tuple[str, str], key: IdempotencyKey) -> ColumnElement[bool]:
+    return and_(_KEYS.c.tenant == place[0], _KEYS.c.agent == place[1], _KEYS.c.key == key.key)
 
 
 def purge_keys(database: Database) -> int:

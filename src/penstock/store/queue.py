@@ -1,7 +1,7 @@
 """The queue: runs that were accepted and that any executor may run.
 
-Accepted means stored: the row, the run's input and its idempotency key are one transaction. What is at stake for whoever
-runs one is `store.queue_lease`; what nobody could finish is `store.queue_dead`.
+Accepted means stored: the row, the run's input and its idempotency key are one transaction. Who runs them asks
+`store.queue_lease`; what nobody could finish is in `store.queue_dead`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from penstock.store import tables
 from penstock.store.clock import seconds_between, shifted
 from penstock.store.database import Database
 from penstock.store.database_clock import database_now
-from penstock.store.idempotency import IdempotencyKey, take_key
+from penstock.store.idempotency import IdempotencyKey, known_target, take_key
 from penstock.store.tables_queue import queued_runs
 
 Kind = Literal["sync", "async", "batch"]
@@ -30,8 +30,10 @@ _ROWS = queued_runs.c
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to be accepted. `order` is what the caller asked for beside the input: user, sessionId, version, stage,
-    parent; `line` is its line in a batch, from 1.
+    """A run to be accepted.
+
+    `order` is what the caller asked for beside the input (user, sessionId, version, stage); `line` is its line in a
+    batch, from 1.
     """
 
     run_id: str
@@ -123,6 +125,11 @@ class RunQueue:
         for start in range(0, len(rows), CHUNK):
             connection.execute(queued_runs.insert(), rows[start : start + CHUNK])
             connection.execute(tables.payloads.insert(), inputs[start : start + CHUNK])
+
+    def bound(self, terms: Terms, key: IdempotencyKey) -> str | None:
+        """The run or batch that the key brought before; None of a new one. Raises `Invalid` as `accept` does."""
+        with self._database.read() as connection:
+            return known_target(connection, (terms.tenant or "", terms.agent), key)
 
     def get(self, run_id: str) -> QueuedRun | None:
         """The run's row; None of a run that was never queued, or is no longer kept."""

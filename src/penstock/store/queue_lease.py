@@ -54,11 +54,11 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lease: which attempt of which run; `is_awaited` says that its caller waits for the answer."""
+    """A lease: which attempt of which run; `has_caller` says that whoever sent it asks for its answer."""
 
     run_id: str
     attempt: int
-    is_awaited: bool = False
+    has_caller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def _leased(row: Mapping[Any, Any]) -> LeasedRun:
 
 
 def _final(run: Held, outcome: str) -> str:
-    return "done" if run.is_awaited or outcome in ("finished", "cancelled") else "dead"
+    return "done" if run.has_caller or outcome in ("finished", "cancelled") else "dead"
 
 
 def _routed(route: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Intake: takes runs into the queue. Who is told `accepted` is told so of what is stored."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from penstock.engine.call import new_run_id
+from penstock.engine.engine import RunHandle
+from penstock.errors import Fault, Invalid
+from penstock.executor.idempotency import Wish
+from penstock.executor.order import Identity, RunOrder
+from penstock.routing import Caller
+from penstock.store.batches import BatchStore
+from penstock.store.idempotency import IdempotencyKey
+from penstock.store.queue import NewRun, RunQueue, Terms
+
+if TYPE_CHECKING:
+    from penstock.executor.executor import Executor
+
+
+class Intake:
+    """Accepts runs and batches on one executor. Everything raises `Unavailable` while the database is away."""
+
+    def __init__(self, executor: "Executor") -> None:
+        self._executor = executor
+
+    async def accept(self, agent: str, identity: Identity, order: RunOrder, wish: Wish) -> str:
+        """Queues a run; returns its id, or that of the run that the same key brought before.
+
+        Raises what stands against it now: an unknown or stopped agent, an input that breaks the schema, `Invalid` for
+        a key that stands for another request.
+        """
+        terms = Terms(identity.tenant, agent, "async", self._executor.settings.async_tries)
+        key = wish.bound_to(agent, *_asked(identity, order))
+        known = await self._known(terms, key)
+        if known is not None:
+            return known
+        self.require_queueable(agent, identity, order)
+        run = new_run(identity, order)
+        accepted = await asyncio.to_thread(self._queue().accept, run, terms, key)
+        self._executor.worker.wake()
+        return accepted
+
+    async def accept_awaited(
+        self, agent: str, identity: Identity, order: RunOrder, wish: Wish
+    ) -> tuple[str, RunHandle | None]:
+        """Takes a run in that its caller waits for, and starts it here; None = the same key brought it before."""
+        worker = self._executor.worker
+        terms = Terms(identity.tenant, agent, "sync", 1, holder=worker.holder, lease_s=self._executor.settings.lease_s)
+        key = wish.bound_to(agent, *_asked(identity, order))
+        known = await self._known(terms, key)
+        if known is not None:
+            return known, None
+        run = new_run(identity, order)
+        queue = self._queue()
+        accepted = await asyncio.to_thread(queue.accept, run, terms, key)
+        if accepted != run.run_id:
+            return accepted, None
+        row = await asyncio.to_thread(queue.get, run.run_id)
+        assert row is not None
+        return accepted, await worker.start_awaited(row, order.input)
+
+    async def accept_batch(
+        self, agent: str, identity: Identity, orders: Sequence[tuple[int, RunOrder]], key: IdempotencyKey | None
+    ) -> str:
+        """Queues all orders, each with its line, or none; returns the batch's id."""
+        batch = new_run_id()
+        runs = [new_run(identity, order, line) for line, order in orders]
+        terms = Terms(identity.tenant, agent, "batch", self._executor.settings.async_tries, batch)
+        store = BatchStore(self._executor.database.database)
+        accepted = await asyncio.to_thread(store.accept, batch, runs, terms, key)
+        self._executor.worker.wake()
+        return accepted
+
+    async def bound_batch(self, agent: str, identity: Identity, key: IdempotencyKey | None) -> str | None:
+        """The batch that the key brought before."""
+        return await self._known(Terms(identity.tenant, agent, "batch"), key)
+
+    def require_queueable(self, agent: str, identity: Identity, order: RunOrder) -> None:
+        """Raises what stands against queueing that order now."""
+        faults = [
+            *mode_faults(order),
+            *self._executor.dispatcher.input_faults(agent, _caller(identity, order))(order.input),
+        ]
+        if faults:
+            what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+            raise Invalid(what, where="request body", now="mend them all", faults=faults)
+
+    async def _known(self, terms: Terms, key: IdempotencyKey | None) -> str | None:
+        queue = self._queue()
+        return await asyncio.to_thread(queue.bound, terms, key) if key is not None else None
+
+    def _queue(self) -> RunQueue:
+        return RunQueue(self._executor.database.database)
+
+
+def new_run(identity: Identity, order: RunOrder, line: int | None = None) -> NewRun:
+    """The order as the queue keeps it."""
+    asked = {
+        "user": identity.user,
+        "sessionId": order.session_id,
+        "version": order.version,
+        "stage": order.stage or identity.stage,
+    }
+    return NewRun(new_run_id(), order.input, asked, line)
+
+
+def mode_faults(order: RunOrder) -> list[Fault]:
+    """A dry run keeps nothing, so there is nothing to accept."""
+    if order.mode == "live":
+        return []
+    return [Fault("request body", 0, 0, "mode", "only live runs are queued", "leave mode out, or ask without queueing")]
+
+
+def _caller(identity: Identity, order: RunOrder) -> Caller:
+    stage = order.stage or identity.stage
+    return Caller(identity.tenant, identity.user, None, "", order.version, stage)
+
+
+def _asked(identity: Identity, order: RunOrder) -> tuple[Any, ...]:
+    return (
+        order.input,
+        order.session_id,
+        order.version,
+        order.stage or identity.stage,
+        order.mode,
+        identity.user,
+    )
