@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -106,12 +106,13 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_late_one_changes_nothing(dat
     [taken] = store.claim(1, 1)
     assert (taken.row.attempt, taken.route) == (2, {"release": "sha256:1"})
     assert late_store.renew({"r001": 1}).lost == {"r001"}
-    for use in (
+    uses: list[Callable[[], None]] = [
         lambda: late_store.end(held(late), [summary("r001", "failed")], "failed", ERROR),
         lambda: late_store.write(held(late), [summary("r001", "failed")], None),
         lambda: late_store.postpone(held(late), [], Delay(0, counts=True, error=ERROR), None),
         lambda: late_store.stop(held(late), [], ERROR),
-    ):
+    ]
+    for use in uses:
         with pytest.raises(LeaseLost):
             use()
     assert RunStore(database).run("r001") is None

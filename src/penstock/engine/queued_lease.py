@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from penstock.engine.failure import Failure
 from penstock.engine.lease import Past
 from penstock.errors import Unavailable
+from penstock.pal import Message
 from penstock.store.queue import OUTCOME_UNKNOWN, QueuedRun
 from penstock.store.queue_lease import Delay, Held, LeaseStore
+from penstock.store.runs import RunStore
 
 if TYPE_CHECKING:
     from penstock.engine.call import RunCall
@@ -117,6 +119,22 @@ class QueuedLease:
             self.store.end(self.held, records, summary["status"], summary["error"])
         else:
             self.store.write(self.held, records, self.route)
+
+
+def read_past(runs: RunStore, row: QueuedRun) -> tuple[Past | None, tuple[Message, ...]]:
+    """What earlier attempts of a queued run left, None if that is nothing, and the history that it began with.
+
+    A writing call that a person wants made again is no open intent.
+    """
+    events = runs.events(row.run_id)
+    payloads = runs.payloads(row.run_id)
+    said = next((payload.body for payload in payloads if payload.role == "messages"), [])
+    history = tuple(said[1:-1])  # between the system message and the input
+    if not events:
+        return None, history
+    intents = [] if row.order.get("repeat") else runs.intents(row.run_id)
+    journal = [payload.body for payload in payloads if payload.role == "journal"]
+    return Past.of(events, journal, intents), history
 
 
 def backoff_s(failures: int) -> float:

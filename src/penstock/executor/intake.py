@@ -1,7 +1,7 @@
 """Intake: takes runs into the queue. Who is told `accepted` is told so of what is stored."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.call import new_run_id
@@ -72,16 +72,19 @@ class Intake:
         self._executor.worker.wake()
         return accepted
 
+    def input_check(self, agent: str, identity: Identity, order: RunOrder) -> Callable[[Any], list[Fault]]:
+        """What the release that would answer the order now has against inputs; raises when none would."""
+        stage = order.stage or identity.stage
+        caller = Caller(identity.tenant, identity.user, None, "", order.version, stage)
+        return self._executor.dispatcher.input_faults(agent, caller)
+
     async def bound_batch(self, agent: str, identity: Identity, key: IdempotencyKey | None) -> str | None:
-        """The batch that the key brought before."""
+        """The batch that the key brought before; raises `Unavailable` while the database is away."""
         return await self._known(Terms(identity.tenant, agent, "batch"), key)
 
     def require_queueable(self, agent: str, identity: Identity, order: RunOrder) -> None:
         """Raises what stands against queueing that order now."""
-        faults = [
-            *mode_faults(order),
-            *self._executor.dispatcher.input_faults(agent, _caller(identity, order))(order.input),
-        ]
+        faults = [*mode_faults(order), *self.input_check(agent, identity, order)(order.input)]
         if faults:
             what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
             raise Invalid(what, where="request body", now="mend them all", faults=faults)
@@ -110,11 +113,6 @@ def mode_faults(order: RunOrder) -> list[Fault]:
     if order.mode == "live":
         return []
     return [Fault("request body", 0, 0, "mode", "only live runs are queued", "leave mode out, or ask without queueing")]
-
-
-def _caller(identity: Identity, order: RunOrder) -> Caller:
-    stage = order.stage or identity.stage
-    return Caller(identity.tenant, identity.user, None, "", order.version, stage)
 
 
 def _asked(identity: Identity, order: RunOrder) -> tuple[Any, ...]:

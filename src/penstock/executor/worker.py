@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.engine.dispatch import Trail
 from penstock.engine.engine import RunHandle
-from penstock.engine.lease import Past, Postponed
-from penstock.engine.queued_lease import TURNED_AWAY_S, QueuedLease
+from penstock.engine.lease import Postponed
+from penstock.engine.queued_lease import TURNED_AWAY_S, QueuedLease, read_past
 from penstock.errors import Conflict, PenstockError, Unavailable
 from penstock.routing import Caller, Route
 from penstock.store.idempotency import purge_keys
 from penstock.store.queue import QueuedRun
 from penstock.store.queue_dead import DeadLetters
 from penstock.store.queue_lease import Delay, LeasedRun, LeaseLost, LeaseStore
-from penstock.store.runs import Payload
 
 if TYPE_CHECKING:
     from penstock.executor.executor import Executor
@@ -209,16 +208,9 @@ class QueueWorker:
         """The route of earlier attempts, whose facts go into the lease; None when they left nothing."""
         if leased.route is None:
             return None
-        runs = self._executor.database.runs
-        run_id = leased.row.run_id
-        events = await asyncio.to_thread(runs.events, run_id)
-        payloads = await asyncio.to_thread(runs.payloads, run_id)
-        intents = [] if leased.row.order.get("repeat") else await asyncio.to_thread(runs.intents, run_id)
-        if events:
-            journal = [payload.body for payload in payloads if payload.role == "journal"]
-            lease.past = Past.of(events, journal, intents)
+        lease.past, history = await asyncio.to_thread(read_past, self._executor.database.runs, leased.row)
         route = leased.route
-        trail = Trail(route["traceId"], route["parentSpanId"], _history(payloads), lease)
+        trail = Trail(route["traceId"], route["parentSpanId"], history, lease)
         place = Route(
             leased.row.agent, route["version"], route["release"], route["runtime"], route["stage"], route["routedBy"], 0
         )
@@ -249,11 +241,6 @@ def _caller(row: QueuedRun) -> Caller:
     return Caller(
         row.tenant, order.get("user"), order.get("sessionId"), row.run_id, order.get("version"), order.get("stage")
     )
-
-
-def _history(payloads: list[Payload]) -> tuple[dict[str, Any], ...]:
-    """What the session had said when the run began: between its system message and its input."""
-    return next((tuple(payload.body[1:-1]) for payload in payloads if payload.role == "messages"), ())
 
 
 def _told(error: Exception) -> dict[str, str]:
