@@ -49,12 +49,12 @@ def test_an_accepted_run_is_answered_at_once_and_ends_by_itself(client: httpx.Cl
     assert accepted == {"runId": accepted["runId"], "status": "queued", "url": f"/v1/runs/{accepted['runId']}"}
     assert answer.headers["location"] == accepted["url"]
     assert answer.headers["preference-applied"] == "respond-async"
-    assert ended(client, accepted["url"])["output"] == "quick one"
     events = [
         json.loads(line[6:]) for line in client.get(f"{accepted['url']}/events").text.splitlines() if "data: " in line
     ]
     assert [event["type"] for event in events][0::6] == ["run.queued", "run.finished"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert ended(client, accepted["url"])["output"] == "quick one"
     assert client.get(accepted["url"], headers={"x-penstock-tenant": "other"}).status_code == 404
 
 

@@ -1,8 +1,9 @@
 """Executors that are killed: what they accepted is run by others, from where they stopped."""
 
+import asyncio
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from penstock.cli.main import main
 from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
 from penstock.settings import load_settings
+from penstock.store.batches import BatchStore
+from penstock.store.queue_dead import DeadLetters
 from penstock.testing.executor_world import World, in_prod, make_world, stopped_at_end, wait_until
 from penstock.testing.paced_executor import PacedProvider
 
@@ -86,7 +89,7 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
         assert len(notes.lines("in_the_model")) == 1  # answered from the journal: only the model was asked again
         [key] = set(notes.lines("again"))
         assert (len(notes.lines("again")), len(notes.lines("once"))) == (2, 1)
-        assert key.startswith(urls["again"].removeprefix("/v1/runs/"))
+        assert key.startswith(id_of(urls["again"]))
         events = [
             json.loads(line[6:])
             for line in client.get(f"{urls['once']}/events").text.splitlines()
@@ -96,7 +99,7 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         assert {event["attempt"] for event in events} == {1, 2}
 
-        run_id = urls["once"].removeprefix("/v1/runs/")
+        run_id = id_of(urls["once"])
         assert main(["--project", str(noting.root), "queue", "dead"]) == 0
         assert f"{run_id}  " in capfd.readouterr().out
         assert main(["--project", str(noting.root), "queue", "replay", run_id]) == 0
@@ -140,6 +143,33 @@ async def test_without_the_database_nothing_is_accepted_and_plain_runs_go_on(tmp
             assert "database" in answer.json()["what"]
 
 
+async def test_what_waits_meets_what_holds_when_it_starts(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "project")
+    executor = Executor(load_settings(world.root), provider=PacedProvider(None))
+    async with executor, _asking(executor) as client:
+        agents = {"cancelled": "echo", "frozen": "echo", "forgotten": "echo", "talk": "talk"}
+        urls = {}
+        for name, agent in agents.items():
+            answer = await client.post(f"/v1/agents/{agent}/runs", json=order(name), headers=ASYNC)
+            urls[name] = answer.json()["url"]
+        assert (await client.post(f"{urls['cancelled']}/cancel")).status_code == 202
+        before = (await client.get(urls["cancelled"])).json()
+        assert (before["status"], before["version"], before["attempt"]) == ("cancelled", None, 0)
+        executor.database.runs.delete_payloads(id_of(urls["forgotten"]))
+        generation = world.publish(echo=in_prod("1.0.0", world.release("echo", "1.0.0"), status="frozen"))
+        await until(lambda: executor.table.generation == generation)
+        executor.worker.start()
+        ends = {"frozen": "rejected", "forgotten": "rejected", "talk": "finished", "cancelled": "cancelled"}
+        for name, end in ends.items():
+            stream = await client.get(f"{urls[name]}/events")
+            assert (await client.get(urls[name])).json()["status"] == end, name
+            if name in ("frozen", "talk"):
+                assert f"run.{end}" in stream.text
+        await until(lambda: executor.database.runs.run(id_of(urls["cancelled"])) is not None)
+        dead = {row.run_id: (row.error or {})["code"] for row in DeadLetters(executor.database.database).rows()}
+        assert dead == {id_of(urls["frozen"]): "policy", id_of(urls["forgotten"]): "conflict"}
+
+
 @pytest.mark.servers
 async def test_on_postgresql_runs_are_accepted_taken_over_and_counted(tmp_path: Path, postgresql_url: str) -> None:
     root = make_world(tmp_path / "project").root
@@ -151,11 +181,20 @@ async def test_on_postgresql_runs_are_accepted_taken_over_and_counted(tmp_path: 
         assert (answer.status_code, batch.status_code, keyed.status_code) == (202, 202, 200)
     async with Executor(settings, provider=PacedProvider(None)) as executor, _asking(executor) as client:
         executor.worker.start()
-        while (await client.get(batch.json()["url"])).json()["counts"] != {"finished": 2}:
-            executor.worker.wake()
+        assert "run.finished" in (await client.get(f"{answer.json()['url']}/events")).text
+        store = BatchStore(executor.database.database)
+        await until(lambda: (found := store.get(batch.json()["batchId"])) is not None and found.is_done)
         assert (await client.get(answer.json()["url"])).json()["output"] == "by any"
         again = await client.post("/v1/agents/echo/runs", json=order("keyed"), headers={"idempotency-key": "k"})
         assert again.json() == keyed.json()
+
+
+def id_of(url: str) -> str:
+    return url.removeprefix("/v1/runs/")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    await asyncio.to_thread(wait_until, condition, what="what was asked for")
 
 
 def _asking(executor: Executor) -> httpx.AsyncClient:

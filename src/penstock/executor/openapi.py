@@ -67,7 +67,7 @@ RESULT_SCHEMA: dict[str, Any] = {
         "output": {},
         "error": {"type": ["object", "null"], "description": "code, what, where, now."},
         "usage": {
-            "type": "object",
+            "type": ["object", "null"],
             "properties": {
                 "promptTokens": {"type": "integer"},
                 "completionTokens": {"type": "integer"},
@@ -82,7 +82,10 @@ RESULT_SCHEMA: dict[str, Any] = {
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
-        **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
+        "attempt": {"type": "integer", "description": "Of a queued run: how often executors have taken it."},
+        "acceptedAt": {"type": "string", "description": "Of a queued run."},
+        **dict.fromkeys(("agent", "mode"), _STRING),
+        **dict.fromkeys(("version", "release", "stage", "runtime", "traceId"), _NULLABLE),
     },
 }
 ACCEPTED_SCHEMA: dict[str, Any] = {

@@ -5,15 +5,16 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from penstock.contracts.event import TERMINAL
 from penstock.engine.engine import Engine, RunHandle
 from penstock.errors import Conflict, NotFound, Unavailable
 from penstock.executor.database_link import DatabaseLink
-from penstock.executor.queued_reader import OPEN, queued_document, with_queue
+from penstock.executor.queued_reader import OPEN, QUEUED, RUNNING, queued_document, with_queue
 from penstock.store.feedback import FeedbackStore
 from penstock.store.queue import QueuedRun, RunQueue
 
 Event = dict[str, Any]
-RUNNING = "running"
+FOLLOW_S = 0.25
 
 
 class RunReader:
@@ -46,11 +47,13 @@ class RunReader:
         }
 
     async def events(self, run_id: str, tenant: str | None, after_seq: int) -> AsyncIterator[Event]:
-        """The events after `after_seq`: to the terminal one of a recent run, else those that are stored."""
+        """The events after `after_seq`: of a recent or queued run to its end or stop, else those that are stored."""
         handle = self._recent(run_id, tenant)
         if handle is not None:
             return handle.events(after_seq)
-        return _each(await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq))
+        stored = await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq)
+        queued = await asyncio.to_thread(self._queued, run_id, tenant)
+        return _each(stored) if queued is None else self._followed(run_id, tenant, after_seq)
 
     async def cancel(self, run_id: str, tenant: str | None) -> None:
         """Cancels a run of this executor, or a queued one wherever it is.
@@ -70,6 +73,19 @@ class RunReader:
         elif handle.cancel("by request"):
             return
         raise Conflict("the run has ended already", where=f"run {run_id}", now=f"GET /v1/runs/{run_id} says how")
+
+    async def _followed(self, run_id: str, tenant: str | None, after_seq: int) -> AsyncIterator[Event]:
+        """The stored events of a queued run as they come, until no executor has it and none is to get it."""
+        is_over = False
+        while not is_over:
+            row = await asyncio.to_thread(self._queued, run_id, tenant)
+            is_over = row is None or row.status not in (QUEUED, RUNNING)
+            for event in await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq):
+                yield event
+                after_seq = event["seq"]
+                is_over = is_over or event["type"] in TERMINAL
+            if not is_over:
+                await asyncio.sleep(FOLLOW_S)
 
     def _recent(self, run_id: str, tenant: str | None) -> RunHandle | None:
         handle = self._engine.recent(run_id)

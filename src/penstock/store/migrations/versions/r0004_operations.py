@@ -10,6 +10,7 @@ down_revision = "0003"
 def upgrade() -> None:
     """Lays down the tables."""
     _queue()
+    _batches_and_keys()
 
 
 def _queue() -> None:
@@ -42,6 +43,9 @@ def _queue() -> None:
     op.create_index("queued_runs_by_due", "queued_runs", ["state", "due"])
     op.create_index("queued_runs_by_end", "queued_runs", ["state", "ended_at"])
     op.create_index("queued_runs_by_batch", "queued_runs", ["batch", "line"])
+
+
+def _batches_and_keys() -> None:
     op.create_table(
         "batches",
         sa.Column("batch", sa.String(64), primary_key=True),
