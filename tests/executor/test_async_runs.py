@@ -64,6 +64,8 @@ def test_what_cannot_run_is_not_accepted(client: httpx.Client) -> None:
     assert faulty.status_code == 422
     assert [fault["pointer"] for fault in faulty.json()["faults"]] == ["", "mode"]
     assert client.post(RUNS, json=order("x"), headers={"idempotency-key": "k" * 256}).status_code == 400
+    dry = client.post(RUNS, json={**order("x"), "mode": "dry"}, headers={"idempotency-key": "dry"})
+    assert [fault["pointer"] for fault in dry.json()["faults"]] == ["mode"]
 
 
 def test_a_hundred_equal_posts_at_once_make_one_run(shared: World, client: httpx.Client) -> None:
@@ -93,6 +95,17 @@ def test_a_client_with_a_key_that_goes_away_gets_its_answer_later(shared: World,
     assert began(shared, "went away") == 1
     stream = client.post(f"{RUNS}?stream=true", json=body, headers=headers)
     assert "run.finished" in stream.text
+
+
+def test_a_stream_under_a_key_streams(client: httpx.Client) -> None:
+    headers = {"idempotency-key": "streams"}
+    first, again = (client.post(f"{RUNS}?stream=true", json=order("word by word"), headers=headers) for _ in range(2))
+    assert first.text.count('"token.delta"') == 3
+    assert "run.finished" in first.text
+    assert again.text.count('"token.delta"') in (0, 3)
+    assert [line for line in again.text.splitlines() if line.startswith("id: ")] == [
+        line for line in first.text.splitlines() if line.startswith("id: ")
+    ]
 
 
 def test_a_failed_answer_is_the_same_again_and_a_refused_one_frees_its_key(client: httpx.Client) -> None:

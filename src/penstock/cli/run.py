@@ -69,6 +69,8 @@ def run(agent: str, source: str, stream: bool, server: str | None, queued: bool,
     kept. Exit status 1 when the run does not finish; Ctrl-C cancels it.
     """
     wish = _Wish(agent=agent, input=_read_input(source), **wishes)
+    if queued and stream:
+        raise WrongUse("nobody waits for a queued run's words", where="--async", now="leave out --stream or --async")
     if queued:
         return _queue(server or LOCAL_EXECUTOR, wish)
     if server is not None:

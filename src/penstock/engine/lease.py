@@ -90,8 +90,6 @@ class RunLease(Sink, Protocol):
 class Postponed(Unavailable):
     """The run has not ended: another attempt follows, or a person has to decide."""
 
-    slug = "postponed"
-
     def __init__(self, failure: Failure, where: str) -> None:
         super().__init__(f"the run goes on later: {failure.what}", where=where, now="GET /v1/runs/{id} says how it is")
 

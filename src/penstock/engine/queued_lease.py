@@ -128,7 +128,7 @@ def read_past(runs: RunStore, row: QueuedRun) -> tuple[Past | None, tuple[Messag
     """
     events = runs.events(row.run_id)
     payloads = runs.payloads(row.run_id)
-    said = next((payload.body for payload in payloads if payload.role == "messages"), [])
+    said: list[Message] = next((payload.body for payload in payloads if payload.role == "messages"), [])
     history = tuple(said[1:-1])  # between the system message and the input
     if not events:
         return None, history

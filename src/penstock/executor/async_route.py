@@ -40,7 +40,7 @@ class AsyncRoute:
             run_id = await self._executor.intake.accept(agent, identity, order, wish)
             await self._accepted(send, run_id, QUEUED, applied=True)
             return
-        run_id, handle = await self._executor.intake.accept_awaited(agent, identity, order, wish)
+        run_id, handle = await self._executor.intake.accept_awaited(agent, identity, order, wish, stream=stream)
         if handle is not None and stream:
             await EventStream(receive, send).run(handle.events())
         elif handle is not None:

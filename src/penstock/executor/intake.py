@@ -42,9 +42,10 @@ class Intake:
         return accepted
 
     async def accept_awaited(
-        self, agent: str, identity: Identity, order: RunOrder, wish: Wish
+        self, agent: str, identity: Identity, order: RunOrder, wish: Wish, *, stream: bool
     ) -> tuple[str, RunHandle | None]:
         """Takes a run in that its caller waits for, and starts it here; None = the same key brought it before."""
+        _refuse(mode_faults(order))
         worker = self._executor.worker
         terms = Terms(identity.tenant, agent, "sync", 1, holder=worker.holder, lease_s=self._executor.settings.lease_s)
         key = wish.bound_to(agent, *_asked(identity, order))
@@ -58,7 +59,7 @@ class Intake:
             return accepted, None
         row = await asyncio.to_thread(queue.get, run.run_id)
         assert row is not None
-        return accepted, await worker.start_awaited(row, order.input)
+        return accepted, await worker.start_awaited(row, order.input, stream=stream)
 
     async def accept_batch(
         self, agent: str, identity: Identity, orders: Sequence[tuple[int, RunOrder]], key: IdempotencyKey | None
@@ -84,10 +85,7 @@ class Intake:
 
     def require_queueable(self, agent: str, identity: Identity, order: RunOrder) -> None:
         """Raises what stands against queueing that order now."""
-        faults = [*mode_faults(order), *self.input_check(agent, identity, order)(order.input)]
-        if faults:
-            what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-            raise Invalid(what, where="request body", now="mend them all", faults=faults)
+        _refuse([*mode_faults(order), *self.input_check(agent, identity, order)(order.input)])
 
     async def _known(self, terms: Terms, key: IdempotencyKey | None) -> str | None:
         queue = self._queue()
@@ -95,6 +93,12 @@ class Intake:
 
     def _queue(self) -> RunQueue:
         return RunQueue(self._executor.database.database)
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    if faults:
+        what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        raise Invalid(what, where="request body", now="mend them all", faults=faults)
 
 
 def new_run(identity: Identity, order: RunOrder, line: int | None = None) -> NewRun:

@@ -40,6 +40,7 @@ class Holding:
     lease: QueuedLease
     task: "asyncio.Task[None] | None" = None
     handle: RunHandle | None = None
+    stream: bool = False
     begun: "asyncio.Future[RunHandle]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -66,10 +67,10 @@ class QueueWorker:
         """Something was accepted, or a place became free."""
         self._news.set()
 
-    async def start_awaited(self, row: QueuedRun, run_input: Any) -> RunHandle:
+    async def start_awaited(self, row: QueuedRun, run_input: Any, *, stream: bool) -> RunHandle:
         """Starts a run that was accepted under this executor's lease; raises whatever stands against it."""
         self._keep_alive()
-        holding = self._take(LeasedRun(row, run_input, True, None))
+        holding = self._take(LeasedRun(row, run_input, True, None), stream=stream)
         return await holding.begun
 
     async def drain(self, timeout_s: float) -> None:
@@ -162,9 +163,9 @@ class QueueWorker:
         await asyncio.to_thread(purge_keys, database)
         await asyncio.to_thread(DeadLetters(database).purge_ended)
 
-    def _take(self, leased: LeasedRun) -> Holding:
+    def _take(self, leased: LeasedRun, *, stream: bool = False) -> Holding:
         lease = QueuedLease(self._store(), leased.row, self._executor.settings.async_tries, is_leaving=self._is_leaving)
-        holding = Holding(lease)
+        holding = Holding(lease, stream=stream)
         self._holding[leased.row.run_id] = holding
         holding.task = asyncio.create_task(self._run(leased, holding))
         return holding
@@ -173,7 +174,7 @@ class QueueWorker:
         """One attempt, from its lease to its end."""
         run_id = leased.row.run_id
         try:
-            holding.handle = await self._begin(leased, holding.lease)
+            holding.handle = await self._begin(leased, holding)
             holding.begun.set_result(holding.handle)
             if self._is_leaving:
                 holding.lease.is_leaving = True
@@ -191,8 +192,8 @@ class QueueWorker:
             del self._holding[run_id]
             self.wake()
 
-    async def _begin(self, leased: LeasedRun, lease: QueuedLease) -> RunHandle:
-        row = leased.row
+    async def _begin(self, leased: LeasedRun, holding: Holding) -> RunHandle:
+        row, lease = leased.row, holding.lease
         known = await self._known(leased, lease)
         if not leased.has_input:
             raise Conflict("its input was deleted", where=f"run {row.run_id}", now="send it again")
@@ -202,7 +203,7 @@ class QueueWorker:
             return await dispatcher.withdraw(row.agent, leased.input, caller, lease, known)
         if known is not None and lease.past is not None:
             return await dispatcher.go_on(known[0], leased.input, caller, known[1])
-        return await dispatcher.submit(row.agent, leased.input, caller, lease=lease)
+        return await dispatcher.submit(row.agent, leased.input, caller, stream=holding.stream, lease=lease)
 
     async def _known(self, leased: LeasedRun, lease: QueuedLease) -> tuple[Route, Trail] | None:
         """The route of earlier attempts, whose facts go into the lease; None when they left nothing."""

@@ -153,9 +153,9 @@ class RunQueue:
         return True
 
     def depths(self) -> list[Depth]:
-        """How many runs are in each state, those that are over apart."""
+        """How many runs are in each state, those that are over or cancelled apart."""
         query = select(_ROWS.kind, _ROWS.state, func.count(), func.min(_ROWS.created_at))
-        waiting = query.where(_ROWS.state.in_(("accepted", "delayed", "leased", "dead")))
+        waiting = query.where(_ROWS.state.in_(("accepted", "delayed", "leased", "dead")), _ROWS.cancelled.is_(False))
         with self._database.read() as connection:
             at = database_now(connection)
             rows = connection.execute(waiting.group_by(_ROWS.kind, _ROWS.state).order_by(_ROWS.kind, _ROWS.state)).all()
