@@ -97,10 +97,36 @@ class Invalid(PenstockError):
 
 
 class LimitReached(PenstockError):
-    """A declared limit refuses the call for now."""
+    """A declared limit refuses the call for now; it may go better after `retry_after_s` seconds."""
 
     slug = "limit-reached"
     http_status = 429
+
+    def __init__(self, what: str, *, where: str = "", now: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(what, where=where, now=now)
+        self.retry_after_s = retry_after_s
+
+
+class BudgetSpent(LimitReached):
+    """A hard budget does not hold what is asked for; `ledger` is what it was spent on, the newest last."""
+
+    slug = "budget-spent"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        now: str = "",
+        retry_after_s: float = 1.0,
+        ledger: Iterable[dict[str, object]] = (),
+    ) -> None:
+        super().__init__(what, where=where, now=now, retry_after_s=retry_after_s)
+        self.ledger = list(ledger)
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as a JSON object, with its ledger."""
+        return {**super().as_dict(), "ledger": self.ledger}
 
 
 class WrongUse(PenstockError):

@@ -44,13 +44,14 @@ def test_request_digest_is_that_of_the_canonical_request(
         {"output": {"schema": output}}, tools=tools, model={"parameters": {"temperature": 0.5}}
     )
     compiled = CompiledRelease(release, body)
+    (deployment,) = compiled.deployments
     for text in ("one", "zwölf", "three"):
         messages = compiled.messages(text, ())
-        request = compiled.model_request(messages, compiled.offers, compiled.response_format)
+        request = deployment.request(messages, compiled.offers, compiled.response_format)
         for offers in (compiled.offers, compiled.offers, tuple(compiled.offers), list(compiled.offers)):
-            assert compiled.model_request_digest(messages, offers, compiled.response_format) == digest(request)
-    fewer = compiled.model_request(messages, (), None)
-    assert compiled.model_request_digest(messages, (), None) == digest(fewer)
+            assert deployment.request_digest(messages, offers, compiled.response_format) == digest(request)
+    fewer = deployment.request(messages, (), None)
+    assert deployment.request_digest(messages, (), None) == digest(fewer)
 
 
 def test_another_prompts_body_is_refused() -> None:

@@ -4,6 +4,7 @@ The first engine is not killed here, it hangs: so these tests also see what beco
 """
 
 import asyncio
+import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from sqlalchemy import update
 
 from penstock.adapters.direct import DirectRuntime
 from penstock.adapters.langgraph import LangGraphRuntime
+from penstock.contracts.release import Release
 from penstock.engine.call import RunCall
 from penstock.engine.engine import RunHandle
 from penstock.engine.journal import Journal
@@ -63,13 +65,17 @@ class Place:
             tools or FakeTools(),
         )
 
-    def start(self, rig: Rig, tools: Mapping[str, Any] | None = None, **fields: Any) -> RunHandle:
+    def start(
+        self, rig: Rig, tools: Mapping[str, Any] | None = None, *, spare: str | None = None, **fields: Any
+    ) -> RunHandle:
         """Leases the run and starts its next attempt on that engine."""
         store = LeaseStore(self.database, rig.name, 10)
         [leased] = store.claim(1, 1)
         past, history = read_past(RunStore(self.database), leased.row)
         lease = QueuedLease(store, leased.row, 3, past)
         call = rig.call(tools=tools, **fields)
+        if spare is not None:
+            call = replace(call, release=with_spare(call.release, spare))
         return rig.start(replace(call, run_id=RUN, lease=lease, history=history))
 
     def due(self) -> None:
@@ -95,6 +101,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     adapter: type[Runtime] = request.param
     yield Place(database, adapter)
     database.close()
+
+
+def with_spare(release: Release, model: str) -> Release:
+    """The release with a second model that answers when the first one fails."""
+    document = copy.deepcopy(release.as_document())
+    spare = copy.deepcopy(document["models"][0])
+    spare["ref"] = "models/spare@1.0.0"
+    spare["document"]["metadata"]["name"] = "spare"
+    spare["document"]["spec"]["model"] = model
+    document["models"].append(spare)
+    document["agent"]["document"]["spec"]["fallback"] = {"models": [spare["ref"]]}
+    return Release.model_validate(document)
 
 
 async def ended(handle: RunHandle) -> RunResult:
@@ -145,7 +163,8 @@ async def test_what_is_journalled_is_answered_from_there_and_the_late_process_ch
     assert Counter(kind for _, kind in place.types())["llm.finished"] == 3
     stored = RunStore(place.database).run(RUN)
     assert stored is not None
-    assert (stored["status"], stored["startedAt"]) == ("finished", before[0]["time"])
+    begun = next(event["time"] for event in before if event["type"] == "run.started")
+    assert (stored["status"], stored["startedAt"]) == ("finished", begun)
     assert place.row().state == "done"
     spans = trace_spans(events)
     assert spans[0].attributes["gen_ai.usage.input_tokens"] == 30
@@ -221,6 +240,22 @@ async def test_a_failed_model_is_tried_again_until_the_run_is_a_dead_letter(plac
     [dead] = DeadLetters(place.database).rows()
     assert (dead.run_id, dead.status, (dead.error or {})["code"]) == (RUN, "failed", "model")
     assert [backoff_s(failures) for failures in (0, 1, 9)] == [2.0, 4.0, 60.0]
+
+
+async def test_a_spare_model_stays_the_one_that_answered(place: Place) -> None:
+    place.accept()
+    down = ModelFailed("fell over", where="model")
+    first = place.engine(FakeProvider(down, asks(("weather", BONN)), down, hangs), FakeTools(weather=weather))
+    late = place.start(first, WRITES, spare="fake/two")
+    await until_hanging(first.provider, 4)
+    place.due()
+    second = place.engine(FakeProvider(down, says("done")))
+    assert (await ended(place.start(second, WRITES, spare="fake/two"))).finished
+    assert [call.model for call in second.provider.calls] == ["fake/one", "fake/two"]
+    assert Counter(kind for _, kind in place.types())["fallback.used"] == 2
+    late.cancel("the test is over")
+    with pytest.raises(LeaseLost):
+        await ended(late)
 
 
 async def test_what_would_fail_again_is_final_at_once(place: Place) -> None:

@@ -59,8 +59,8 @@ ONE_FAULT = [
         "did you mean 'workflow'?",
     ),
     (change(AGENT, "maxCostUsd", "maxCostUSD"), "spec.limits.maxCostUSD: unknown field", "did you mean 'maxCostUsd'?"),
-    (change(AGENT, "limits: {", "fallback: {}\n  limits: {"), "'fallback' is not supported by this version", ""),
-    (change(AGENT, "limits: {", "limits: {concurrency: 1, "), "'concurrency' is not supported by this version", ""),
+    (change(AGENT, "limits: {", "skillRefs: []\n  limits: {"), "'skillRefs' is not supported by this version", ""),
+    (change(AGENT, "limits: {", "fallback: {human: {}}\n  limits: {"), "'human' is not supported by this version", ""),
     (
         change(AGENT, "prompts/writer@1.0.0", "prompts/writre@1.0.0"),
         "no prompts/writre@1.0.0",

@@ -53,12 +53,14 @@ class RuntimeChoice(Spec):
 class Limits(Spec):
     """Hard limits of one run; the engine holds them, whatever the runtime does."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"concurrency", "queueDepth", "ratePerMinute"})
     timeout_ms: int = Field(30_000, ge=1, le=86_400_000, description="Wall time of the run, milliseconds.")
     max_steps: int = Field(20, ge=1, le=10_000, description="Model calls and tool calls together, a repair included.")
     max_model_calls: int = Field(20, ge=1, le=10_000, description="Model calls, a repair included.")
     max_tokens: int = Field(100_000, ge=1, description="Prompt and completion tokens of all model calls together.")
     max_cost_usd: float | None = Field(None, gt=0, description="USD of all model calls together; absent: no limit.")
+    concurrency: int | None = Field(None, ge=1, le=1_000_000, description="Runs of the agent at work at once.")
+    rate_per_minute: int | None = Field(None, ge=1, le=100_000_000, description="Runs that begin in any minute.")
+    queue_depth: int | None = Field(None, ge=0, le=1_000_000, description="Runs that wait; the next is refused.")
 
 
 class Slo(Spec):
@@ -75,12 +77,19 @@ class Routing(Spec):
     sticky_by: Literal["session", "user", "tenant"] = Field("session", description="Whose requests stay together.")
 
 
+class Fallback(Spec):
+    """What stands in when the agent's own model does not answer."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"rule", "human"})
+    models: list[ModelRef] = Field(
+        default_factory=list, description="Spare models, asked in this order; each is part of the release."
+    )
+
+
 class AgentSpec(Spec):
     """One version of an agent."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"fallback", "skillRefs", "knowledgeRefs", "memoryRef", "subAgentRefs", "sunset"}
-    )
+    later: ClassVar[frozenset[str]] = frozenset({"skillRefs", "knowledgeRefs", "memoryRef", "subAgentRefs", "sunset"})
     mode: Literal["workflow", "conversational"] = Field(description="conversational = with the session's history.")
     prompt_ref: PromptRef
     prompt_variables: dict[str, PromptVariable] = Field(default_factory=dict, description="Values of the variables.")
@@ -93,6 +102,12 @@ class AgentSpec(Spec):
     limits: Limits = Field(default_factory=lambda: Limits.model_validate({}))
     slo: Slo = Field(default_factory=lambda: Slo.model_validate({}))
     routing: Routing = Field(default_factory=lambda: Routing.model_validate({}))
+    fallback: Fallback | None = Field(None, description="Absent: a model that fails ends the run.")
+
+    @property
+    def models(self) -> list[str]:
+        """The pinned models in the order in which they are asked."""
+        return [self.model_ref, *(self.fallback.models if self.fallback is not None else [])]
 
     @property
     def tools(self) -> list[ToolPin]:

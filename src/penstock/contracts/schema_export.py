@@ -12,6 +12,7 @@ from penstock.contracts.evidence import Approval, Evidence, Request
 from penstock.contracts.gate_result import GateResult
 from penstock.contracts.json_schema import DIALECT
 from penstock.contracts.model import Model
+from penstock.contracts.operations import Operations
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Policy
 from penstock.contracts.prompt import Prompt
@@ -28,7 +29,7 @@ from penstock.errors import NotFound
 KINDS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
-        *(Agent, Prompt, Tool, Policy, Model, Runtime, Pipeline, Stages, Teams, Retired),
+        *(Agent, Prompt, Tool, Policy, Model, Runtime, Pipeline, Operations, Stages, Teams, Retired),
         *(ContractSuite, Dataset, EvalSuite),
         *(Release, RoutingTable, RunEvent, TraceSpan, GateResult, Evidence, Approval, Request),
     )

@@ -35,8 +35,8 @@ class RunCall:
 
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
-    `routed_by` is the route's reason, None where no route chose the release. A `lease` is of a queued run: another
-    process may go on with it, or it goes on where another stopped.
+    `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
+    of a queued run: another process may go on with it, or it goes on where another stopped.
     """
 
     release: Release
@@ -57,6 +57,7 @@ class RunCall:
     journal: Journal | None = None
     routed_by: str | None = None
     lease: RunLease | None = None
+    is_batch: bool = False
 
     @property
     def effective_stage(self) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
-from penstock.contracts.model import ModelSpec
-from penstock.contracts.release import ModelComponent, Release, ToolComponent
+from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
+from penstock.engine.deployment import Deployment
 from penstock.engine.shape import Shape
 from penstock.errors import Fault, Invalid
 from penstock.governance.policy import Decider
@@ -68,12 +68,10 @@ class CompiledRelease:
         self.input = Shape(self.spec.input.schema_, f"{self.ref} input")
         self.output = Shape(self.spec.output.schema_, f"{self.ref} output")
         self.response_format = _response_format(self.name, self.output)
-        self.model: ModelComponent = next(model for model in release.models if model.ref == self.spec.model_ref)
-        self.model_spec: ModelSpec = self.model.spec
         self.decider = Decider([(policy.ref, policy.spec) for policy in release.policies])
         self.tools = {tool.name: tool for tool in map(CompiledTool.of, release.tools)}
         self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
-        self._request_tails: dict[tuple[int, int], tuple[Any, Any, bytes]] = {}
+        self.deployments = _deployments(release, self.spec, self.offers)
         self._system = _system_prompt(self.spec, release, prompt_body)
 
     def messages(self, call_input: Any, history: Sequence[Message]) -> tuple[Message, ...]:
@@ -84,38 +82,6 @@ class CompiledRelease:
             *(history if self.spec.mode == "conversational" else ()),
             {"role": "user", "content": text},
         )
-
-    def model_request_digest(
-        self, messages: Sequence[Message], tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None
-    ) -> str:
-        """The digest of the canonical model request, without stream, timeout, credentials and metadata.
-
-        Only the messages differ from call to call: the rest of the text is kept for the tools and format in use.
-        """
-        known = self._request_tails.get((id(tools), id(response_format)))
-        if known is None:
-            request = self.model_request((), tools, response_format)
-            del request["messages"]
-            tail = b"," + canonical(request)[1:]  # "messages" sorts before all other keys
-            if (
-                tools is self.offers or not tools
-            ):  # what outlives a call; the objects are kept, so their ids stay theirs
-                self._request_tails[id(tools), id(response_format)] = (tools, response_format, tail)
-        else:
-            tail = known[2]
-        return digest_bytes(b'{"messages":' + canonical(messages) + tail)
-
-    def model_request(
-        self, messages: Sequence[Message], tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        """The platform's canonical model request."""
-        return {
-            "modelRef": self.model.ref,
-            "parameters": self.model_spec.parameters,
-            "messages": list(messages),
-            "tools": [tool.as_function() for tool in tools],
-            "responseFormat": response_format,
-        }
 
 
 class ReleaseShelf:
@@ -138,6 +104,12 @@ class ReleaseShelf:
 def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The platform's canonical tool request: the name without version, so that journals outlive a tool's patch."""
     return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
+
+
+def _deployments(release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]) -> tuple[Deployment, ...]:
+    """The agent's model, then its spares in the order in which they are asked."""
+    by_ref = {model.ref: model for model in release.models}
+    return tuple(Deployment(by_ref[ref], offers) for ref in spec.models)
 
 
 def _response_format(name: str, output: Shape) -> dict[str, Any] | None:

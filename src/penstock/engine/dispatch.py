@@ -103,6 +103,7 @@ class Dispatcher:
             parent_span_id=parent_span_id,
             stream=stream,
             lease=lease,
+            is_batch=lease is not None and lease.is_batch,
         )
         if session is None:
             return self.engine.start(call)
@@ -147,6 +148,7 @@ class Dispatcher:
             parent_span_id=trail.parent_span_id,
             history=trail.history,
             lease=trail.lease,
+            is_batch=trail.lease.is_batch,
         )
 
     async def _start_in(self, session: "_Session", call: RunCall, route: Route, *, moves: bool) -> RunHandle:

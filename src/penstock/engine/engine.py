@@ -7,8 +7,10 @@ from typing import Any
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.contracts.release import Release
+from penstock.engine.admitted_work import AdmittedWork
 from penstock.engine.call import RunCall
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
+from penstock.engine.controls import Controls
 from penstock.engine.event_log import Event
 from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
@@ -16,11 +18,12 @@ from penstock.engine.model_door import ModelDoor
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.run import BeforeAnswer, Run
+from penstock.engine.runtime_places import RuntimePlaces
 from penstock.engine.shape import places
 from penstock.engine.sink import NoSink, Sink
 from penstock.engine.tool_door import ToolDoor
 from penstock.engine.work import RuntimeWork
-from penstock.errors import Conflict, Fault, Invalid, LimitReached, PenstockError, Refused
+from penstock.errors import Conflict, Fault, Invalid, PenstockError, Refused
 from penstock.pal import Doors, Message, ModelProvider, ToolRunner
 
 RECENT_RUNS = 1_000
@@ -96,11 +99,19 @@ class RunHandle:
 class Engine:
     """Runs releases. One engine belongs to one event loop."""
 
-    def __init__(self, runtimes: RuntimeRouter, provider: ModelProvider, tools: ToolRunner, sink: Sink) -> None:
+    def __init__(
+        self,
+        runtimes: RuntimeRouter,
+        provider: ModelProvider,
+        tools: ToolRunner,
+        sink: Sink,
+        controls: Controls | None = None,
+    ) -> None:
         self.runtimes = runtimes
         self._provider = provider
         self._tools = tools
         self._sink = sink
+        self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
         self._shelf = ReleaseShelf()
         self._running: dict[str, RunHandle] = {}
         self._ended: OrderedDict[str, RunHandle] = OrderedDict()
@@ -108,7 +119,7 @@ class Engine:
     def start(self, call: RunCall, before_answer: BeforeAnswer | None = None) -> RunHandle:
         """Starts a run in a task of its own; `before_answer` stores what must be stored before a finished run's answer.
 
-        A policy, the input schema or the runtime's limit may reject it: the result then says so. Raises `Unavailable`
+        A policy, the input schema, a limit or a budget may reject it: the result then says so. Raises `Unavailable`
         when the sink takes nothing, `Conflict` when a run of that id is in flight, and whatever `RuntimeRouter.choose`
         raises: then there is no run at all.
         """
@@ -119,13 +130,12 @@ class Engine:
         messages = self._admit(run)
         if messages is None:
             return self._launch(run, None)
-        doors = Doors(ModelDoor(run, self._provider), ToolDoor(run, self._tools))
-        try:
-            self._begin(run, messages)
-        except BaseException:
-            self.runtimes.leave(call.runtime)
-            raise
-        return self._launch(run, RuntimeWork(run, runtime, doors, messages))
+        breakers = self.controls.breakers
+        doors = Doors(
+            ModelDoor(run, self._provider, breakers, self.controls.budgets), ToolDoor(run, self._tools, breakers)
+        )
+        work = RuntimeWork(run, runtime, doors, messages)
+        return self._launch(run, AdmittedWork(run, self.controls, work, lambda: _begin(run, messages)))
 
     def reject(self, call: RunCall, refusal: PenstockError) -> RunHandle:
         """A run that is refused before the engine was asked (frozen, disabled): recorded as rejected, never started."""
@@ -169,7 +179,7 @@ class Engine:
         if call.lease is not None:
             call.lease.begins(call)
             if run.past is None:
-                run.log.emit("run.queued", {"acceptedAt": call.lease.accepted_at})
+                run.log.emit("run.queued", {"level": "queue", "acceptedAt": call.lease.accepted_at})
         return run
 
     def _sink_of(self, call: RunCall) -> Sink:
@@ -178,7 +188,7 @@ class Engine:
         return NoSink() if call.mode == "dry" else self._sink
 
     def _admit(self, run: Run) -> tuple[Message, ...] | None:
-        """The run's messages and a place on its runtime; None if it was rejected."""
+        """The run's messages; None if it was rejected."""
         call, compiled = run.call, run.compiled
         try:
             decision = run.decide("run.start", f"agents/{compiled.name}")
@@ -186,40 +196,22 @@ class Engine:
                 because = decision.reason or f"rule {decision.rule}"
                 what = f"{compiled.ref} may not be run here: {because}"
                 raise Refused(what, where=decision.policy or run.where, now="ask the agent's owner")
-            messages = _messages(compiled, call)
-            self.runtimes.enter(call.runtime)
+            return _messages(compiled, call)
         except Refused as refusal:
             run.reject(Failure("policy", refusal.what, refusal.where, refusal.now), refusal)
         except Invalid as refusal:
             run.reject(Failure("schema", refusal.what, refusal.where, refusal.now), refusal)
-        except LimitReached as refusal:
-            run.reject(Failure("limit", refusal.what, refusal.where, refusal.now), refusal)
-        else:
-            return messages
         return None
 
-    def _begin(self, run: Run, messages: tuple[Message, ...]) -> None:
-        call = run.call
-        if run.past is not None:
-            run.log.emit("run.resumed", {"reason": "taken over", "events": len(run.past.events)})
-            return
-        run.keep("input", "input", call.input)
-        run.keep("messages", "messages", list(messages))
-        data = {
-            "input": {"digest": _input_digest(call, messages), "ref": "input"},
-            "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
-        }
-        run.log.emit("run.started", data)
-
-    def _launch(self, run: Run, work: RuntimeWork | None) -> RunHandle:
+    def _launch(self, run: Run, work: AdmittedWork | None) -> RunHandle:
         handle = RunHandle(run, asyncio.create_task(run.drive(work)))
         self._running[handle.run_id] = handle
-        handle.task.add_done_callback(lambda task: self._end(handle, task, admitted=work is not None))
+        handle.task.add_done_callback(lambda task: self._end(handle, run, task))
         return handle
 
-    def _end(self, handle: RunHandle, task: "asyncio.Task[RunResult]", *, admitted: bool) -> None:
-        if admitted:
-            self.runtimes.leave(handle.call.runtime)
+    def _end(self, handle: RunHandle, run: Run, task: "asyncio.Task[RunResult]") -> None:
+        if run.place is not None:
+            run.place.leave()
         # An exception is taken, so that the loop does not report what `result` raises.
         is_open = not task.cancelled() and task.exception() is not None and handle.call.lease is not None
         if self._running.get(handle.run_id) is handle:
@@ -229,6 +221,20 @@ class Engine:
         self._ended[handle.run_id] = handle
         if len(self._ended) > RECENT_RUNS:
             self._ended.popitem(last=False)
+
+
+def _begin(run: Run, messages: tuple[Message, ...]) -> None:
+    call = run.call
+    if run.past is not None:
+        run.log.emit("run.resumed", {"reason": "taken over", "events": len(run.past.events)})
+        return
+    run.keep("input", "input", call.input)
+    run.keep("messages", "messages", list(messages))
+    data = {
+        "input": {"digest": _input_digest(call, messages), "ref": "input"},
+        "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
+    }
+    run.log.emit("run.started", data)
 
 
 def _input_digest(call: RunCall, messages: tuple[Message, ...]) -> str:

@@ -8,6 +8,7 @@ FailureCode = Literal[
     "tool",
     "policy",
     "limit",
+    "budget",
     "timeout",
     "schema",
     "runtime",

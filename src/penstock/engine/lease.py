@@ -1,6 +1,6 @@
 """What a queued run is held by: one process at a time, and another goes on where that one stopped."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,8 +22,8 @@ _ENDS_OF_TOOLS = frozenset({"tool.finished", "tool.failed"})
 class Past:
     """What earlier attempts of a run left on record: its events, at least one, and what they can answer from.
 
-    `journal` holds no failed model call: that one is made again. `open_intents` are ids of writing calls that were
-    about to be made, and of which nobody knows whether they were.
+    `journal` holds no failed model call that ended an attempt: that one is made again. `open_intents` are ids of
+    writing calls that were about to be made, and of which nobody knows whether they were.
     """
 
     events: tuple[Event, ...]
@@ -33,7 +33,7 @@ class Past:
     @classmethod
     def of(cls, events: Iterable[Event], journal: Iterable[Mapping[str, Any]], intents: Iterable[str]) -> "Past":
         """From what is stored: events in their order, journal entries as documents, ids of intended calls."""
-        past = cls(tuple(events), Journal.from_entries(entry for entry in journal if _answers(entry)), frozenset())
+        past = cls(tuple(events), Journal.from_entries(_without_last_failures(list(journal))), frozenset())
         return cls(past.events, past.journal, frozenset(intents) - past.ended_calls)
 
     @cached_property
@@ -49,7 +49,8 @@ class Past:
     @property
     def started_at(self) -> str:
         """When the first attempt began, RFC 3339."""
-        return str(self.events[0]["time"])
+        begun = (event["time"] for event in self.events if event["type"] == "run.started")
+        return str(next(begun, self.events[0]["time"]))
 
     @property
     def elapsed_s(self) -> float:
@@ -74,6 +75,11 @@ class RunLease(Sink, Protocol):
         ...
 
     @property
+    def is_batch(self) -> bool:
+        """Whether all others go first."""
+        ...
+
+    @property
     def past(self) -> Past | None:
         """What earlier attempts left; None when that is nothing."""
         ...
@@ -94,5 +100,16 @@ class Postponed(Unavailable):
         super().__init__(f"the run goes on later: {failure.what}", where=where, now="GET /v1/runs/{id} says how it is")
 
 
-def _answers(entry: Mapping[str, Any]) -> bool:
-    return entry["door"] == "tool" or "error" not in entry["response"]
+def _without_last_failures(journal: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The journal without the failed model calls that no later one made good.
+
+    A failure that a spare model made good stays: the model itself might answer now, and lead the run elsewhere.
+    """
+    answered = [place for place, entry in enumerate(journal) if entry["door"] == "model" and not _has_failed(entry)]
+    last = max(answered, default=-1)
+    after = [entry for entry in journal[last + 1 :] if entry["door"] == "tool" or not _has_failed(entry)]
+    return [*journal[: last + 1], *after]
+
+
+def _has_failed(entry: Mapping[str, Any]) -> bool:
+    return "error" in entry["response"]

@@ -1,34 +1,22 @@
-"""The LLM door: the only way of a run to its model. Policy, limits, journal, events, call ids, cost."""
+"""The LLM door: the only way of a run to its models, the spare ones in their order."""
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.engine.call import new_span_id
-from penstock.engine.failure import Failure, RunOver
-from penstock.engine.journal import MAIN_SCOPE, JournalEntry
-from penstock.engine.model_retry import PatientAsking
+from penstock.engine.controls import Breakers, Budgets
+from penstock.engine.model_turn import ModelTurn, Question, failure_of
 from penstock.engine.run import Run
-from penstock.engine.scope import CallVanished
-from penstock.pal import (
-    Message,
-    ModelAnswer,
-    ModelCall,
-    ModelFailed,
-    ModelProvider,
-    ToolOffer,
-    ToolRequest,
-    Usage,
-)
+from penstock.pal import Message, ModelAnswer, ModelFailed, ModelProvider, ToolOffer
 
 
 class ModelDoor:
-    """Asks the model of one run's release."""
+    """Asks the models of one run's release."""
 
-    def __init__(self, run: Run, provider: ModelProvider) -> None:
+    def __init__(self, run: Run, provider: ModelProvider, breakers: Breakers, budgets: Budgets) -> None:
         self._run = run
         self._provider = provider
+        self._breakers = breakers
+        self._budgets = budgets
 
     async def complete(
         self,
@@ -37,179 +25,23 @@ class ModelDoor:
         tools: Sequence[ToolOffer] = (),
         response_format: Mapping[str, Any] | None = None,
     ) -> ModelAnswer:
-        """The model's answer, its tool calls under the platform's ids. A model that fails ends the run."""
-        run, compiled = self._run, self._run.compiled
-        run.check(run.meter.model_call())
-        digest = compiled.model_request_digest(messages, tools, response_format)
-        n = run.occurrences.next(MAIN_SCOPE, digest)
-        if (entry := run.recalled(digest, n)) is not None:
-            return await self._recalled(entry)
-        decision = run.decide("model.use", f"models/{compiled.model.name}")
-        if not decision.allowed:
-            denied = f"{compiled.model.ref} is denied by {decision.policy or 'default'}: {decision.reason}"
-            run.check(Failure("policy", denied, run.where))
-        spans = (new_span_id(), run.span_id)
-        started = {"model": compiled.model.name, "modelRef": compiled.model.ref, "digest": digest, "n": n}
-        run.log.emit("llm.started", started, *spans)
-        before = time.monotonic()
-        request = compiled.model_request(messages, tools, response_format)
-        try:
-            answer = await self._ask(request, tools, started, spans, before)
-        except ModelFailed as error:
-            self._failed(error, started, spans, JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
-            raise
-        answer = _with_platform_ids(answer, digest, n)
-        run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
-        run.log.emit("llm.finished", {**started, **_facts(answer, before)}, *spans)
-        if run.ttft_ms is None and answer.ttft_ms is not None:
-            run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
-        await run.secure()
-        run.check(run.meter.spend(answer.usage))
-        return answer
+        """The model's answer, its tool calls under the platform's ids.
 
-    async def _ask(
-        self,
-        request: dict[str, Any],
-        tools: Sequence[ToolOffer],
-        started: dict[str, Any],
-        spans: tuple[str, str],
-        before: float,
-    ) -> ModelAnswer:
-        run = self._run
-        if run.call.mode == "replay":
-            return await self._replayed(started["digest"], started["n"])
-        spec = run.compiled.model_spec
-        call = ModelCall(
-            ref=run.compiled.model.ref,
-            model=spec.model,
-            parameters=spec.parameters,
-            price=spec.price,
-            messages=request["messages"],
-            tools=tools,
-            response_format=request["responseFormat"],
-            timeout_s=max(0.001, run.deadline - before),
-            on_delta=self._delta if run.call.stream else None,
-        )
-
-        def retried(attempt: int, wait_s: float, why: str) -> None:
-            run.log.emit("llm.retried", {**started, "attempt": attempt, "waitS": wait_s, "why": why}, *spans)
-
-        asking = PatientAsking(self._provider, call, run.deadline, retried)
-        try:
-            return _sound(await run.scope.run(asking.answer()), call.ref)
-        except CallVanished:
-            raise ModelFailed("the model call cancelled itself", where=call.ref, now="see the provider") from None
-
-    async def _recalled(self, entry: JournalEntry) -> ModelAnswer:
-        """The answer that an earlier attempt of the run got: it counts against the limits, and is not told again."""
-        run = self._run
-        await asyncio.sleep(0)
-        answer = _answer(entry.response)
-        run.check(run.meter.spend(answer.usage))
-        return answer
-
-    async def _replayed(self, digest: str, n: int) -> ModelAnswer:
-        run = self._run
-        entry = run.call.journal.find(MAIN_SCOPE, digest, n) if run.call.journal is not None else None
-        if entry is None:
-            run.check(replay_miss("model", run, digest, n))
-            raise RunOver
-        await asyncio.sleep(0)
-        if "error" in entry.response:
-            raise ModelFailed(entry.response["error"]["what"], where=entry.response["error"]["where"])
-        answer = _answer(entry.response)
-        if run.call.stream and answer.content:
-            self._delta(answer.content)
-        return answer
-
-    def _delta(self, text: str) -> None:
-        run = self._run
-        if run.ttft_ms is None and text:
-            run.ttft_ms = round((time.monotonic() - run.started) * 1000, 3)
-        run.log.delta(text)
-
-    def _failed(self, error: ModelFailed, started: dict[str, Any], spans: tuple[str, str], entry: JournalEntry) -> None:
-        run = self._run
-        run.record(entry)
-        failure = Failure("model", error.what, error.where or run.compiled.model.ref, error.now)
-        run.log.emit("llm.finished", {**started, "error": failure.as_document()}, *spans)
-        run.stop(failure)
-
-
-def replay_miss(door: str, run: Run, digest: str, n: int) -> Failure:
-    """A call that the journal does not hold."""
-    return Failure(
-        "replay-miss",
-        f"the journal has no {door} call {n} of {digest} in scope {MAIN_SCOPE}",
-        run.where,
-        "the release, the input or the runtime's messages differ from what was recorded; record again",
-    )
-
-
-def _sound(answer: ModelAnswer, where: str) -> ModelAnswer:
-    """The answer, if it is made of characters: half of a surrogate pair could be neither stored nor sent on."""
-    texts = (answer.content or "", *(part for one in answer.tool_requests for part in (one.name, one.arguments)))
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        what = "the answer holds half of a surrogate pair, which is no text"
-        raise ModelFailed(what, where=where, now="see the provider") from None
-    return answer
-
-
-def _with_platform_ids(answer: ModelAnswer, digest: str, n: int) -> ModelAnswer:
-    """The answer with ids of ours: providers repeat theirs, and some runtimes then skip a call."""
-    if not answer.tool_requests:
-        return answer
-    stem = f"c_{digest[7:19]}_{n}_"
-    requests = tuple(
-        ToolRequest(f"{stem}{i}", request.name, request.arguments) for i, request in enumerate(answer.tool_requests, 1)
-    )
-    return ModelAnswer(answer.content, requests, answer.usage, answer.finish_reason, answer.ttft_ms)
-
-
-def _response(answer: ModelAnswer) -> dict[str, Any]:
-    """The journal's form of an answer: nothing of time is in it."""
-    return {
-        "content": answer.content,
-        "toolRequests": [
-            {"id": request.id, "name": request.name, "arguments": request.arguments} for request in answer.tool_requests
-        ],
-        "usage": {
-            "promptTokens": answer.usage.prompt_tokens,
-            "completionTokens": answer.usage.completion_tokens,
-            "costUsd": answer.usage.cost_usd,
-        },
-        "finishReason": answer.finish_reason,
-    }
-
-
-def _answer(response: Mapping[str, Any]) -> ModelAnswer:
-    usage = response["usage"]
-    requests = tuple(ToolRequest(one["id"], one["name"], one["arguments"]) for one in response["toolRequests"])
-    return ModelAnswer(
-        response["content"],
-        requests,
-        Usage(usage["promptTokens"], usage["completionTokens"], usage["costUsd"]),
-        response["finishReason"],
-    )
-
-
-def _failure(error: ModelFailed) -> dict[str, Any]:
-    return {"error": {"what": error.what, "where": error.where}}
-
-
-def _facts(answer: ModelAnswer, before: float) -> dict[str, Any]:
-    usage = answer.usage
-    return {
-        "usage": {
-            "promptTokens": usage.prompt_tokens,
-            "completionTokens": usage.completion_tokens,
-            "totalTokens": usage.prompt_tokens + usage.completion_tokens,
-        },
-        "costUsd": usage.cost_usd,
-        "ttftMs": answer.ttft_ms,
-        "durationMs": round((time.monotonic() - before) * 1000, 3),
-        "finishReason": answer.finish_reason,
-        "toolRequests": [{"callId": request.id, "tool": request.name} for request in answer.tool_requests],
-    }
+        A model that fails is followed by its spares, unless text of its answer was streamed; the last one's failure
+        ends the run.
+        """
+        run, question = self._run, Question(messages, tools, response_format)
+        left = list(run.compiled.deployments)
+        while True:
+            deployment = left.pop(0)
+            turn = ModelTurn(run, self._provider, self._breakers, self._budgets, deployment)
+            try:
+                return await turn.answer(question)
+            except ModelFailed as error:
+                if turn.is_heard or not left:
+                    run.stop(failure_of(error, deployment))
+                    raise
+                if turn.is_recalled:
+                    continue
+                data = {"kind": "model", "from": deployment.ref, "to": left[0].ref, "why": error.what}
+                run.log.emit("fallback.used", data)

@@ -52,6 +52,11 @@ class QueuedLease:
         return self.row.created_at
 
     @property
+    def is_batch(self) -> bool:
+        """Whether all others go first."""
+        return self.row.kind == "batch"
+
+    @property
     def held(self) -> Held:
         """The lease as the store knows it."""
         return Held(self.row.run_id, self.row.attempt, has_caller=self.row.kind == "sync")

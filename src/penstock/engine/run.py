@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from penstock.contracts.canonical import digest
 from penstock.engine.call import RunCall, new_span_id
 from penstock.engine.compiled import CompiledRelease
+from penstock.engine.controls import Place, RunClaim
 from penstock.engine.event_log import EventLog, now
 from penstock.engine.failure import Failure, FailureCode, RunOver
 from penstock.engine.journal import MAIN_SCOPE, Journal, JournalEntry, Occurrences
@@ -55,9 +56,9 @@ class Run:
         self.refusal: PenstockError | None = None
         self.ttft_ms: float | None = None
         self.awaits_review = False
-        self.started = time.monotonic() - (past.elapsed_s if past is not None else 0.0)
-        self.started_at = past.started_at if past is not None else now()
-        self.deadline = time.monotonic() + compiled.limits.timeout_ms / 1000
+        self._clock()
+        self.place: Place | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._subjects = _subjects(call, compiled)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._entries = 0
@@ -71,6 +72,42 @@ class Run:
     def where(self) -> str:
         """The run in words, for failures."""
         return f"{self.compiled.ref}, run {self.call.run_id}"
+
+    @property
+    def claim(self) -> RunClaim:
+        """The run as the controls see it."""
+        call, compiled = self.call, self.compiled
+        return RunClaim(
+            call.run_id, compiled.name, compiled.team, call.tenant, call.runtime, compiled.limits, call.is_batch
+        )
+
+    @property
+    def spends(self) -> bool:
+        """Whether it draws on budgets: only live runs do."""
+        return self.call.mode == "live"
+
+    def alerted(self, data: dict[str, Any]) -> None:
+        """Puts on record that a soft budget is used up."""
+        self.log.emit("budget.alerted", data)
+
+    def told_by_breaker(self, change: str, why: str, resource: str) -> None:
+        """Puts on record that a call of this run `opened` or `closed` a breaker."""
+        self.log.emit(f"breaker.{change}", {"resource": resource, "why": why})
+
+    def begin(self) -> None:
+        """The run's time begins: what it waited before does not count."""
+        self._clock()
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+
+    def _clock(self) -> None:
+        """Starts the clocks; a run that is taken over began with its first attempt, and has its whole limit again."""
+        past = self.past
+        self.started = time.monotonic() - (past.elapsed_s if past is not None else 0.0)
+        self.started_at = past.started_at if past is not None else now()
+        self.deadline = time.monotonic() + self.compiled.limits.timeout_ms / 1000
 
     def decide(self, action: str, resource: str, *, quiet: bool = False) -> Decision:
         """Asks the policies, and records what they said; `quiet` where that is on record already."""
@@ -141,6 +178,8 @@ class Run:
 
     def reject(self, failure: Failure, refusal: PenstockError) -> None:
         """Refuses the run before it starts; `refusal` is what the caller gets to read."""
+        if self.failure is not None:
+            return
         self.failure, self.refusal = failure, refusal
         self.scope.close()
         self.log.emit("run.rejected", {"error": failure.as_document()})
@@ -160,16 +199,13 @@ class Run:
         return await self._end(output)
 
     async def _supervise(self, work: Work) -> Any:
-        loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work())
         task.add_done_callback(self._work_done)
-        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
-        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
-        timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
         try:
             await self._ending
         finally:
-            timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             self.scope.close()
             task.cancel()
         if not task.done() or self.scope.busy:

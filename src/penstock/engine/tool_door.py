@@ -11,10 +11,11 @@ import orjson
 from penstock.contracts.canonical import canonical, digest_bytes
 from penstock.engine.call import new_span_id
 from penstock.engine.compiled import CompiledTool, tool_request
+from penstock.engine.controls import Breakers
 from penstock.engine.event_log import now
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
-from penstock.engine.model_door import replay_miss
+from penstock.engine.model_turn import replay_miss
 from penstock.engine.run import Run
 from penstock.engine.scope import CallOverdue, CallVanished
 from penstock.engine.shape import places
@@ -33,9 +34,10 @@ class _Refusal(Exception):
 class ToolDoor:
     """Runs the tools of one run's release."""
 
-    def __init__(self, run: Run, runner: ToolRunner) -> None:
+    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers) -> None:
         self._run = run
         self._runner = runner
+        self._breakers = breakers
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:

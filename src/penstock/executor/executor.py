@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
+from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
@@ -22,6 +23,7 @@ from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.intake import Intake
+from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
 from penstock.executor.worker import QueueWorker
@@ -38,6 +40,7 @@ from penstock.tools.runner import PythonToolRunner
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
 QUIET_S = 0.5
+OPERATIONS_S = 1.0
 
 
 class Executor:
@@ -57,6 +60,8 @@ class Executor:
         self.intake = Intake(self)
         self.worker = QueueWorker(self)
         self._heartbeat: Heartbeat | None = None
+        self._operations: OperationsFile
+        self._following: asyncio.Task[None] | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
         self._library = _ModelLibrary(needed=provider is None)
@@ -68,6 +73,7 @@ class Executor:
     async def __aenter__(self) -> "Executor":
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
+        self._operations = OperationsFile(settings.root)
         self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
@@ -82,12 +88,15 @@ class Executor:
             raise
         await asyncio.to_thread(self.watch.start)
         self._library.start()
+        self._following = asyncio.create_task(self._follow_operations())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commits the spool and brings it into the database, if it can be reached."""
+        if self._following is not None:
+            self._following.cancel()
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
@@ -189,6 +198,7 @@ class Executor:
             "ageS": self.watch.age_s,
             "problem": _told(self.watch.problem),
             "database": _told(self.database.problem),
+            "operations": _told(self._operations.problem),
         }
 
     def _unready(self) -> Iterator[str]:
@@ -203,6 +213,14 @@ class Executor:
 
     def _table(self) -> RoutingTable | None:
         return self.watch.current
+
+    async def _follow_operations(self) -> None:
+        while True:
+            await asyncio.sleep(OPERATIONS_S)
+            self._operations.look(self._operate_by)
+
+    def _operate_by(self, operations: OperationsSpec) -> None:
+        """Puts what the platform team changed in force, for the next call of each run."""
 
     def _load(self, release: Release) -> None:
         self.parts.load(release)

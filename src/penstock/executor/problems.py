@@ -42,6 +42,7 @@ TITLES: Mapping[str, str] = {
 RUN_STATUS: Mapping[tuple[str, str], int] = {
     ("rejected", "policy"): 403,
     ("rejected", "limit"): 429,
+    ("rejected", "budget"): 429,
     ("rejected", "schema"): 422,
     ("rejected", "runtime"): 422,
     ("failed", "model"): 502,
@@ -50,6 +51,7 @@ RUN_STATUS: Mapping[tuple[str, str], int] = {
     ("failed", "schema"): 502,
     ("failed", "policy"): 403,
     ("failed", "limit"): 422,
+    ("failed", "budget"): 429,
     ("failed", "timeout"): 504,
     ("failed", "fixture-missing"): 422,
     ("failed", "replay-miss"): 422,

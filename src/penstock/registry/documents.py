@@ -13,6 +13,7 @@ from penstock.contracts.dataset import Dataset
 from penstock.contracts.document import Document
 from penstock.contracts.eval_suite import EvalSuite
 from penstock.contracts.model import Model
+from penstock.contracts.operations import Operations
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Policy
 from penstock.contracts.prompt import Prompt
@@ -82,6 +83,7 @@ class Registry:
     stages: dict[str, Stages] = field(default_factory=dict)
     runtimes: dict[str, Runtime] = field(default_factory=dict)
     pipeline: Pipeline | None = None
+    operations: Operations | None = None
     teams: Teams | None = None
     retired: Retired = field(default_factory=lambda: Retired.model_validate({}))
     suites: dict[str, ContractSuite] = field(default_factory=dict)

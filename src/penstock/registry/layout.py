@@ -21,6 +21,7 @@ Role = Literal[
     "scorer",
     "runtime",
     "pipeline",
+    "operations",
     "definitions",
     "note",
 ]
@@ -29,6 +30,7 @@ TEAMS = "registry_repo/teams.yaml"
 RETIRED = "registry_repo/retired.yaml"
 STAGES_FOLDER = "registry_repo/stages/"
 PIPELINE = "pipelines/release.yaml"
+OPERATIONS = "pipelines/operations.yaml"
 DEFINITIONS = "pipelines/definitions.py"
 SCORERS_FOLDER = "evals/scorers/"
 NOTES = frozenset({"README.md", ".gitkeep", ".gitattributes", ".gitignore"})
@@ -49,7 +51,13 @@ _NAMED: tuple[tuple[Role, re.Pattern[str]], ...] = (
     ("runtime", re.compile(rf"runtimes/{_NAME}\.yaml")),
 )
 _RECORDING = re.compile(rf"contract_suites/{_NAME}/{_VERSION}/[a-z0-9][a-z0-9-]{{0,62}}\.jsonl")
-_SINGLE: dict[str, Role] = {TEAMS: "teams", RETIRED: "retired", PIPELINE: "pipeline", DEFINITIONS: "definitions"}
+_SINGLE: dict[str, Role] = {
+    TEAMS: "teams",
+    RETIRED: "retired",
+    PIPELINE: "pipeline",
+    OPERATIONS: "operations",
+    DEFINITIONS: "definitions",
+}
 
 
 @dataclass(frozen=True, slots=True)

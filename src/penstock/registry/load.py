@@ -12,6 +12,7 @@ from penstock.contracts.dataset import Dataset
 from penstock.contracts.document import Spec
 from penstock.contracts.eval_suite import EvalSuite
 from penstock.contracts.model import Model
+from penstock.contracts.operations import Operations
 from penstock.contracts.pipeline import Pipeline
 from penstock.contracts.policy import Policy
 from penstock.contracts.prompt import Prompt
@@ -107,6 +108,7 @@ class _Loader:
             "scorer": self.scorer,
             "runtime": self.runtime,
             "pipeline": self.pipeline,
+            "operations": self.operations,
         }
         self.seen: set[str] = set()
 
@@ -211,6 +213,10 @@ class _Loader:
     def pipeline(self, entry: Entry, place: Place) -> None:
         """pipelines/release.yaml"""
         self.registry.pipeline = self.whole(entry, Pipeline)
+
+    def operations(self, entry: Entry, place: Place) -> None:
+        """pipelines/operations.yaml"""
+        self.registry.operations = self.whole(entry, Operations)
 
     def stages(self, entry: Entry, place: Place) -> None:
         """stages/<agent>.yaml"""

@@ -39,13 +39,16 @@ def check_models(registry: Registry, faults: FaultList) -> None:
 def check_costs(registry: Registry, faults: FaultList) -> None:
     """A cost limit needs a price: of the spec, or of LiteLLM's table."""
     for agent in registry.of("agents"):
-        model = registry.find(agent.spec.model_ref)
-        if model is None or agent.spec.limits.max_cost_usd is None or model.spec.price is not None:
+        if agent.spec.limits.max_cost_usd is None:
             continue
-        if model.spec.model.startswith(SCRIPTED) or has_known_price(model.spec.model):
-            continue
-        what = f"{agent.spec.model_ref} ({model.spec.model}) has no price, neither its own nor in LiteLLM's table"
-        faults.blame(agent.path, ("spec", "limits", "maxCostUsd"), what, "add spec.price to the model")
+        for ref in agent.spec.models:
+            model = registry.find(ref)
+            if model is None or model.spec.price is not None:
+                continue
+            if model.spec.model.startswith(SCRIPTED) or has_known_price(model.spec.model):
+                continue
+            what = f"{ref} ({model.spec.model}) has no price, neither its own nor in LiteLLM's table"
+            faults.blame(agent.path, ("spec", "limits", "maxCostUsd"), what, "add spec.price to the model")
 
 
 def has_known_price(model: str) -> bool:

@@ -22,6 +22,8 @@ def pins_with_places(agent: Loaded) -> Iterator[tuple[Reference, Path]]:
     spec: AgentSpec = agent.spec
     yield Reference.parse(spec.prompt_ref), ("spec", "promptRef")
     yield Reference.parse(spec.model_ref), ("spec", "modelRef")
+    for position, ref in enumerate(spec.fallback.models if spec.fallback is not None else []):
+        yield Reference.parse(ref), ("spec", "fallback", "models", position)
     for position, pin in enumerate(spec.tool_refs):
         place: Path = ("spec", "toolRefs", position)
         yield (Reference.parse(pin), place) if isinstance(pin, str) else (Reference.parse(pin.ref), (*place, "ref"))

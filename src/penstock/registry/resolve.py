@@ -61,7 +61,7 @@ def resolve(registry: Registry, name: str, version: str, *, allow_retired: bool 
                 for position, pin in enumerate(spec.tools)
             ],
             "policies": [PolicyComponent(**_head(registry.get(ref))) for ref in spec.policy_refs],
-            "models": [ModelComponent(**_head(registry.get(spec.model_ref)))],
+            "models": [ModelComponent(**_head(registry.get(ref))) for ref in spec.models],
             "minEngine": MIN_ENGINE,
         }
     )

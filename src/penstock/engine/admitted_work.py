@@ -1,0 +1,44 @@
+"""AdmittedWork: a run waits for its place among all others before it does anything, and is refused if there is none."""
+
+from collections.abc import Callable
+from typing import Any
+
+from penstock.engine.controls import Controls, RunClaim
+from penstock.engine.failure import Failure, RunOver
+from penstock.engine.run import Run, Work
+from penstock.errors import BudgetSpent, LimitReached
+
+
+class AdmittedWork:
+    """What a run does once the controls let it. `begin` writes down that it started."""
+
+    def __init__(self, run: Run, controls: Controls, work: Work, begin: Callable[[], None]) -> None:
+        self._run = run
+        self._controls = controls
+        self._work = work
+        self._begin = begin
+
+    async def __call__(self) -> Any:
+        """The work's output; the run is rejected if a budget is spent or no place can be had in time."""
+        run = self._run
+        try:
+            await self._enter(run.claim)
+        except BudgetSpent as refusal:
+            run.reject(Failure("budget", refusal.what, refusal.where, refusal.now), refusal)
+            raise RunOver from None
+        except LimitReached as refusal:
+            run.reject(Failure("limit", refusal.what, refusal.where, refusal.now), refusal)
+            raise RunOver from None
+        run.check(None)
+        run.begin()
+        self._begin()
+        return await self._work()
+
+    async def _enter(self, claim: RunClaim) -> None:
+        run = self._run
+        if run.spends:
+            await self._controls.budgets.admit(claim, run.alerted)
+        run.place = await self._controls.admission.enter(claim, self._queued)
+
+    def _queued(self, level: str, ahead: int) -> None:
+        self._run.log.emit("run.queued", {"level": level, "ahead": ahead})

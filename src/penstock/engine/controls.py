@@ -1,0 +1,122 @@
+"""Controls: what may keep a run or one of its calls from going on. The engine asks them; each is a part of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from penstock.contracts.agent import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class RunClaim:
+    """A run as the controls see it, whatever way it came. `is_batch` = it may wait for all others."""
+
+    run_id: str
+    agent: str
+    team: str
+    tenant: str | None
+    runtime: str
+    limits: Limits
+    is_batch: bool = False
+
+
+class Place(Protocol):
+    """A run's place among those at work."""
+
+    def leave(self) -> None:
+        """Gives it back; once."""
+        ...
+
+
+class Admission(Protocol):
+    """Holds the limits of concurrency, rate and queue depth: the one choke point of all runs."""
+
+    async def enter(self, claim: RunClaim, queued: Callable[[str, int], None]) -> Place:
+        """A place, at once or after a wait; a cancel gives up the wait.
+
+        `queued` hears once that the run has to wait, at which level and behind how many. Raises `LimitReached`
+        naming the level and the limit, with the seconds after which it may go better.
+        """
+        ...
+
+
+class Permit(Protocol):
+    """Leave for one call; exactly one of the three is said at its end."""
+
+    def succeeded(self) -> None:
+        """The call went well."""
+        ...
+
+    def failed(self) -> None:
+        """What was called failed."""
+        ...
+
+    def given_up(self) -> None:
+        """The call ended for reasons of the caller's, as a cancel: that says nothing about what was called."""
+        ...
+
+
+class Breakers(Protocol):
+    """One breaker for each tool and each model (`tools/<name>`, `models/<name>`)."""
+
+    def permit(self, resource: str, told: Callable[[str, str], None]) -> Permit:
+        """Leave for a call of `resource`; raises `BreakerOpen`.
+
+        `told` hears of each change that comes of this call, now or at its end: `opened` or `closed`, and why.
+        """
+        ...
+
+
+class Reservation(Protocol):
+    """Money that is set aside for one model call."""
+
+    def settle(self, cost_usd: float | None) -> None:
+        """What the call really cost, USD; None = it is not known, and what was reserved counts as spent."""
+        ...
+
+
+class Budgets(Protocol):
+    """Holds the money of agents, teams and tenants."""
+
+    async def admit(self, claim: RunClaim, alerted: Callable[[dict[str, object]], None]) -> None:
+        """Raises `BudgetSpent` when a hard budget is used up; `alerted` hears of each soft one that is."""
+        ...
+
+    async def reserve(
+        self, claim: RunClaim, most_usd: float | None, alerted: Callable[[dict[str, object]], None]
+    ) -> Reservation:
+        """Sets the most that a call can cost aside, in all budgets or in none; raises `BudgetSpent`."""
+        ...
+
+
+class _Free:
+    """No control at all: what an engine has that serves nobody but its caller."""
+
+    def leave(self) -> None: ...
+    def succeeded(self) -> None: ...
+    def failed(self) -> None: ...
+    def given_up(self) -> None: ...
+    def settle(self, cost_usd: float | None) -> None: ...
+    async def enter(self, claim: RunClaim, queued: Callable[[str, int], None]) -> "_Free":
+        return self
+
+    def permit(self, resource: str, told: Callable[[str, str], None]) -> "_Free":
+        return self
+
+    async def admit(self, claim: RunClaim, alerted: Callable[[dict[str, object]], None]) -> None: ...
+    async def reserve(
+        self, claim: RunClaim, most_usd: float | None, alerted: Callable[[dict[str, object]], None]
+    ) -> "_Free":
+        return self
+
+
+_FREE = _Free()
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The controls of one engine; by default none, as for evaluations, which have bounds of their own."""
+
+    admission: Admission = field(default=_FREE)
+    breakers: Breakers = field(default=_FREE)
+    budgets: Budgets = field(default=_FREE)
