@@ -11,6 +11,7 @@ from penstock.engine.call import RunCall, new_trace_id
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.lease import RunLease
 from penstock.engine.run import BeforeAnswer
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import Fault, PenstockError, Refused, Unavailable
 from penstock.pal import Message
 from penstock.routing import Caller, Route, RoutingTable
@@ -73,7 +74,7 @@ class Dispatcher:
         *,
         mode: Literal["live", "dry"] = "live",
         stream: bool = False,
-        parent: tuple[str, str] | None = None,
+        parent: TraceParent | None = None,
         lease: RunLease | None = None,
     ) -> RunHandle:
         """Starts a run for `caller`, under `caller.run_id`; `parent` is the caller's (trace id, span id).
@@ -91,7 +92,8 @@ class Dispatcher:
         try:
             route = table.select(agent, caller, pinned)
         except Refused as refusal:
-            return self._reject(self._last_call(table, agent, run_input, caller, refusal), refusal, lease)
+            call = self._last_call(table, agent, run_input, caller, refusal)
+            return self._reject(call, refusal, parent, lease)
         release, body = self._ready(route)
         runtime = self.engine.runtimes.choose(release, route.runtime, self._default_runtime)
         trace_id, parent_span_id = parent or (new_trace_id(), None)
@@ -183,8 +185,10 @@ class Dispatcher:
             )
         return self.sessions
 
-    def _reject(self, call: RunCall, refusal: Refused, lease: RunLease | None) -> RunHandle:
+    def _reject(self, call: RunCall, refusal: Refused, parent: TraceParent | None, lease: RunLease | None) -> RunHandle:
         """Puts the refusal on record."""
+        if parent is not None:
+            call = replace(call, trace_id=parent[0], parent_span_id=parent[1])
         return self.engine.reject(replace(call, lease=lease), refusal)
 
     def _last_call(self, table: RoutingTable, agent: str, run_input: Any, caller: Caller, refusal: Refused) -> RunCall:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.engine.failure import Failure
 from penstock.engine.lease import Past
+from penstock.engine.sink import NoSink, Sink
 from penstock.errors import Unavailable
 from penstock.pal import Message
 from penstock.store.queue import OUTCOME_UNKNOWN, QueuedRun
@@ -29,7 +30,8 @@ TURNED_AWAY_S = 1.0
 class QueuedLease:
     """Holds the attempt of `row` that was just leased (engine.lease.RunLease).
 
-    `is_leaving` is set when this process ends: a run that is cancelled then goes on elsewhere, at once.
+    `is_leaving` is set when this process ends: a run that is cancelled then goes on elsewhere, at once. `observed` is
+    shown what was written: what a lease refused has not happened.
     """
 
     store: LeaseStore
@@ -38,6 +40,7 @@ class QueuedLease:
     past: Past | None = None
     route: dict[str, Any] | None = None
     is_leaving: bool = False
+    observed: Sink = field(default_factory=NoSink)
     _records: list[dict[str, Any]] = field(default_factory=list)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -91,6 +94,7 @@ class QueuedLease:
             except Unavailable:
                 self._records = records + self._records  # the next commit brings them, so that no event is missing
                 raise
+            self._show(records)
 
     async def postpone(self, failure: Failure, *, rejected: bool, awaits_review: bool) -> bool:
         """Decides whether the run is tried again or waits for a person, and writes it down then."""
@@ -99,12 +103,14 @@ class QueuedLease:
             if awaits_review:
                 unknown = {**error, "code": OUTCOME_UNKNOWN}
                 await asyncio.to_thread(self.store.stop, self.held, self._records, unknown)
+                self._show(self._records)
                 return True
             delay = self._delay(failure, error, rejected=rejected)
             if delay is None:
                 return False
             records = [] if rejected else self._records  # of what was turned away nothing has happened
             await asyncio.to_thread(self.store.postpone, self.held, records, delay, self.route)
+            self._show(records)
             return True
 
     def _delay(self, failure: Failure, error: dict[str, Any], *, rejected: bool) -> Delay | None:
@@ -117,6 +123,10 @@ class QueuedLease:
         if failure.code in TRANSIENT and self.row.failures + 1 < self.tries:
             return Delay(backoff_s(self.row.failures), counts=True, error=error)
         return None
+
+    def _show(self, records: list[dict[str, Any]]) -> None:
+        for record in records:
+            self.observed.append(record)
 
     def _write(self, records: list[dict[str, Any]]) -> None:
         summary = next((record["run"] for record in records if record["kind"] == "run"), None)

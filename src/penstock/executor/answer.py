@@ -1,6 +1,5 @@
 """Answers as bytes: JSON by orjson, without a response model between the engine and the wire."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -8,6 +7,8 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from penstock.executor.problems import Problem
+
+Header = tuple[bytes, bytes]
 
 
 class JsonAnswer(Response):
@@ -20,22 +21,20 @@ class JsonAnswer(Response):
         return orjson.dumps(content)
 
 
-async def send_json(
-    send: Send, document: Any, *, status: int = 200, more: Iterable[tuple[bytes, bytes]] = (), close: bool = False
-) -> None:
-    """Sends `document` with the headers `more`; `close` ends the connection after it."""
+async def send_json(send: Send, document: Any, *more: Header, status: int = 200, close: bool = False) -> None:
+    """Sends `document` with these headers; `close` ends the connection after it."""
     headers = [(b"content-type", b"application/json"), *more]
     if close:
         headers.append((b"connection", b"close"))
     await _send(send, status, headers, orjson.dumps(document))
 
 
-async def send_problem(send: Send, problem: Problem) -> None:
-    """Sends a problem."""
-    await _send(send, problem.status, problem.headers(), orjson.dumps(problem.as_document()))
+async def send_problem(send: Send, problem: Problem, *more: Header) -> None:
+    """Sends a problem, with these headers."""
+    await _send(send, problem.status, [*problem.headers(), *more], orjson.dumps(problem.as_document()))
 
 
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def _send(send: Send, status: int, headers: list[Header], body: bytes) -> None:
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from penstock.engine.engine import RunHandle
 from penstock.engine.lease import Postponed
-from penstock.executor.answer import send_json, send_problem
+from penstock.executor.answer import Header, send_json, send_problem
 from penstock.executor.executor import Executor
-from penstock.executor.idempotency import Wish
-from penstock.executor.order import Identity, RunOrder
+from penstock.executor.intake import Asked
 from penstock.executor.problems import problem_of_run
 from penstock.executor.queued_reader import OPEN, QUEUED
 from penstock.executor.sse import EventStream
@@ -30,23 +29,19 @@ class AsyncRoute:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    async def answer(
-        self, call: tuple[Scope, Receive, Send], identity: Identity, order: RunOrder, wish: Wish, *, stream: bool
-    ) -> None:
+    async def answer(self, receive: Receive, send: Send, asked: Asked, *, stream: bool) -> None:
         """Answers one request; raises whatever stands against it."""
-        scope, receive, send = call
-        agent = scope["path_params"]["agent"]
-        if wish.is_async:
-            run_id = await self._executor.intake.accept(agent, identity, order, wish)
+        if asked.wish.is_async:
+            run_id = await self._executor.intake.accept(asked)
             await self._accepted(send, run_id, QUEUED, applied=True)
             return
-        run_id, handle = await self._executor.intake.accept_awaited(agent, identity, order, wish, stream=stream)
+        run_id, handle = await self._executor.intake.accept_awaited(asked, stream=stream)
         if handle is not None and stream:
-            await EventStream(receive, send).run(handle.events())
+            await EventStream(receive, send).run(handle.events(), [traced(handle)])
         elif handle is not None:
             await self._result(send, handle)
         else:
-            await self._known(call, run_id, identity, stream=stream)
+            await self._known(receive, send, run_id, asked.identity.tenant, stream=stream)
 
     async def _result(self, send: Send, handle: RunHandle) -> None:
         try:
@@ -54,26 +49,30 @@ class AsyncRoute:
         except (Postponed, LeaseLost):
             await self._accepted(send, handle.run_id, QUEUED, applied=False)
             return
-        await self._ended(send, result)
+        await self._ended(send, result, traced(handle))
 
-    async def _known(self, call: tuple[Scope, Receive, Send], run_id: str, identity: Identity, *, stream: bool) -> None:
+    async def _known(self, receive: Receive, send: Send, run_id: str, tenant: str | None, *, stream: bool) -> None:
         """The answer to a request that came before: the same once there is one, until then where it will be."""
-        _, receive, send = call
-        run = await self._executor.runs.document(run_id, identity.tenant)
+        run = await self._executor.runs.document(run_id, tenant)
         if run["status"] in OPEN:
             await self._accepted(send, run_id, run["status"], applied=False)
         elif stream:
-            await EventStream(receive, send).run(await self._executor.runs.events(run_id, identity.tenant, 0))
+            await EventStream(receive, send).run(await self._executor.runs.events(run_id, tenant, 0))
         else:
             await self._ended(send, {name: value for name, value in run.items() if name not in UNTOLD})
 
-    async def _ended(self, send: Send, result: dict[str, Any]) -> None:
+    async def _ended(self, send: Send, result: dict[str, Any], *more: Header) -> None:
         if result["status"] == "finished":
-            await send_json(send, result, close=self._executor.is_draining)
+            await send_json(send, result, *more, close=self._executor.is_draining)
         else:
-            await send_problem(send, problem_of_run(result))
+            await send_problem(send, problem_of_run(result), *more)
 
     async def _accepted(self, send: Send, run_id: str, status: str, *, applied: bool) -> None:
         url = f"/v1/runs/{run_id}"
         more = [(b"location", url.encode()), *([APPLIED] if applied else [])]
-        await send_json(send, {"runId": run_id, "status": status, "url": url}, status=202, more=more)
+        await send_json(send, {"runId": run_id, "status": status, "url": url}, *more, status=202)
+
+
+def traced(handle: RunHandle) -> Header:
+    """The header that names the run's span."""
+    return b"traceparent", handle.traceparent.encode()

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.call import new_run_id
 from penstock.engine.engine import RunHandle
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import Fault, Invalid
 from penstock.executor.idempotency import Wish
 from penstock.executor.order import Identity, RunOrder
@@ -18,48 +20,66 @@ if TYPE_CHECKING:
     from penstock.executor.executor import Executor
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run request that is accepted before it is run; `parent` is the caller's trace."""
+
+    agent: str
+    identity: Identity
+    order: RunOrder
+    wish: Wish
+    parent: TraceParent | None = None
+
+    @property
+    def key(self) -> IdempotencyKey | None:
+        """The caller's key, bound to all that makes another run of it."""
+        identity, order = self.identity, self.order
+        stage = order.stage or identity.stage
+        return self.wish.bound_to(order.input, order.session_id, order.version, stage, identity.user)
+
+    def as_run(self) -> NewRun:
+        """The run as the queue keeps it."""
+        return new_run(self.identity, self.order, parent=self.parent)
+
+
 class Intake:
     """Accepts runs and batches on one executor. Everything raises `Unavailable` while the database is away."""
 
     def __init__(self, executor: "Executor") -> None:
         self._executor = executor
 
-    async def accept(self, agent: str, identity: Identity, order: RunOrder, wish: Wish) -> str:
+    async def accept(self, asked: Asked) -> str:
         """Queues a run; returns its id, or that of the run that the same key brought before.
 
         Raises what stands against it now: an unknown or stopped agent, an input that breaks the schema, `Invalid` for
         a key that stands for another request.
         """
-        terms = Terms(identity.tenant, agent, "async", self._executor.settings.async_tries)
-        key = wish.bound_to(agent, *_asked(identity, order))
-        known = await self._known(terms, key)
+        terms = Terms(asked.identity.tenant, asked.agent, "async", self._executor.settings.async_tries)
+        known = await self._known(terms, asked.key)
         if known is not None:
             return known
-        self.require_queueable(agent, identity, order)
-        run = new_run(identity, order)
-        accepted = await asyncio.to_thread(self._queue().accept, run, terms, key)
+        faults = self.input_check(asked.agent, asked.identity, asked.order)(asked.order.input)
+        _refuse([*mode_faults(asked.order), *faults])
+        accepted = await asyncio.to_thread(self._queue().accept, asked.as_run(), terms, asked.key)
         self._executor.worker.wake()
         return accepted
 
-    async def accept_awaited(
-        self, agent: str, identity: Identity, order: RunOrder, wish: Wish, *, stream: bool
-    ) -> tuple[str, RunHandle | None]:
+    async def accept_awaited(self, asked: Asked, *, stream: bool) -> tuple[str, RunHandle | None]:
         """Takes a run in that its caller waits for, and starts it here; None = the same key brought it before."""
-        _refuse(mode_faults(order))
-        worker = self._executor.worker
-        terms = Terms(identity.tenant, agent, "sync", 1, holder=worker.holder, lease_s=self._executor.settings.lease_s)
-        key = wish.bound_to(agent, *_asked(identity, order))
-        known = await self._known(terms, key)
+        _refuse(mode_faults(asked.order))
+        worker, lease_s = self._executor.worker, self._executor.settings.lease_s
+        terms = Terms(asked.identity.tenant, asked.agent, "sync", 1, holder=worker.holder, lease_s=lease_s)
+        known = await self._known(terms, asked.key)
         if known is not None:
             return known, None
-        run = new_run(identity, order)
+        run = asked.as_run()
         queue = self._queue()
-        accepted = await asyncio.to_thread(queue.accept, run, terms, key)
+        accepted = await asyncio.to_thread(queue.accept, run, terms, asked.key)
         if accepted != run.run_id:
             return accepted, None
         row = await asyncio.to_thread(queue.get, run.run_id)
         assert row is not None
-        return accepted, await worker.start_awaited(row, order.input, stream=stream)
+        return accepted, await worker.start_awaited(row, run.input, stream=stream)
 
     async def accept_batch(
         self, agent: str, identity: Identity, orders: Sequence[tuple[int, RunOrder]], key: IdempotencyKey | None
@@ -83,10 +103,6 @@ class Intake:
         """The batch that the key brought before; raises `Unavailable` while the database is away."""
         return await self._known(Terms(identity.tenant, agent, "batch"), key)
 
-    def require_queueable(self, agent: str, identity: Identity, order: RunOrder) -> None:
-        """Raises what stands against queueing that order now."""
-        _refuse([*mode_faults(order), *self.input_check(agent, identity, order)(order.input)])
-
     async def _known(self, terms: Terms, key: IdempotencyKey | None) -> str | None:
         queue = self._queue()
         return await asyncio.to_thread(queue.bound, terms, key) if key is not None else None
@@ -101,13 +117,14 @@ def _refuse(faults: Sequence[Fault]) -> None:
         raise Invalid(what, where="request body", now="mend them all", faults=faults)
 
 
-def new_run(identity: Identity, order: RunOrder, line: int | None = None) -> NewRun:
+def new_run(identity: Identity, order: RunOrder, line: int | None = None, parent: TraceParent | None = None) -> NewRun:
     """The order as the queue keeps it."""
     asked = {
         "user": identity.user,
         "sessionId": order.session_id,
         "version": order.version,
         "stage": order.stage or identity.stage,
+        "parent": parent,
     }
     return NewRun(new_run_id(), order.input, asked, line)
 
@@ -117,14 +134,3 @@ def mode_faults(order: RunOrder) -> list[Fault]:
     if order.mode == "live":
         return []
     return [Fault("request body", 0, 0, "mode", "only live runs are queued", "leave mode out, or ask without queueing")]
-
-
-def _asked(identity: Identity, order: RunOrder) -> tuple[Any, ...]:
-    return (
-        order.input,
-        order.session_id,
-        order.version,
-        order.stage or identity.stage,
-        order.mode,
-        identity.user,
-    )

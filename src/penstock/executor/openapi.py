@@ -139,6 +139,7 @@ def _run_operation() -> dict[str, Any]:
             header("X-Penstock-Stage", "The same as `stage` in the body."),
             header("Prefer", "respond-async: answered with 202 once the run is stored."),
             header("Idempotency-Key", "The same request with the same key makes one run; kept for a day."),
+            header("traceparent", "W3C trace context: the run joins this trace. The answer names the run's span."),
         ],
         "requestBody": {
             "required": True,

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from starlette.types import Receive, Scope, Send
 
 from penstock.engine.engine import RunHandle
+from penstock.engine.trace_context import parent_of
 from penstock.errors import PenstockError
 from penstock.executor.answer import send_json, send_problem
-from penstock.executor.async_route import AsyncRoute
+from penstock.executor.async_route import AsyncRoute, traced
 from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
 from penstock.executor.idempotency import read_wish
+from penstock.executor.intake import Asked
 from penstock.executor.order import read_identity, read_order
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
 from penstock.executor.sse import EventStream
@@ -50,7 +52,7 @@ class RunRoute:
             if handle is None:
                 return
             if _wants_stream(scope):
-                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events())
+                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events(), [traced(handle)])
             else:
                 await self._answer(handle, receive, send)
 
@@ -62,24 +64,25 @@ class RunRoute:
         identity = read_identity(headers)
         wish = read_wish(headers)
         order = read_order(await read_body(receive, headers))
-        stream = _wants_stream(scope)
+        agent, stream, parent = scope["path_params"]["agent"], _wants_stream(scope), parent_of(headers)
         if wish is not None:
-            await self._accepting.answer((scope, receive, send), identity, order, wish, stream=stream)
+            asked = Asked(agent, identity, order, wish, parent)
+            await self._accepting.answer(receive, send, asked, stream=stream)
             return None
-        return await self._executor.submit(scope["path_params"]["agent"], identity, order, stream)
+        return await self._executor.submit(agent, identity, order, stream, parent)
 
     async def _answer(self, handle: RunHandle, receive: Receive, send: Send) -> None:
         async with _cancelled_with_client(handle, receive):
             try:
                 result = await handle.result()
             except PenstockError as error:
-                await send_problem(send, problem_of(error))
+                await send_problem(send, problem_of(error), traced(handle))
                 return
         document = result.as_document()
         if result.status == "finished":
-            await send_json(send, document, close=self._executor.is_draining)
+            await send_json(send, document, traced(handle), close=self._executor.is_draining)
         else:
-            await send_problem(send, problem_of_run(document))
+            await send_problem(send, problem_of_run(document), traced(handle))
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from penstock.engine.dispatch import Trail
 from penstock.engine.engine import RunHandle
 from penstock.engine.lease import Postponed
 from penstock.engine.queued_lease import TURNED_AWAY_S, QueuedLease, read_past
+from penstock.engine.sink import NoSink
 from penstock.errors import Conflict, PenstockError, Unavailable
 from penstock.routing import Caller, Route
 from penstock.store.idempotency import purge_keys
@@ -164,7 +165,14 @@ class QueueWorker:
         await asyncio.to_thread(DeadLetters(database).purge_ended)
 
     def _take(self, leased: LeasedRun, *, stream: bool = False) -> Holding:
-        lease = QueuedLease(self._store(), leased.row, self._executor.settings.async_tries, is_leaving=self._is_leaving)
+        executor = self._executor
+        lease = QueuedLease(
+            self._store(),
+            leased.row,
+            executor.settings.async_tries,
+            is_leaving=self._is_leaving,
+            observed=executor.telemetry.observed(NoSink()),
+        )
         holding = Holding(lease, stream=stream)
         self._holding[leased.row.run_id] = holding
         holding.task = asyncio.create_task(self._run(leased, holding))
@@ -203,7 +211,10 @@ class QueueWorker:
             return await dispatcher.withdraw(row.agent, leased.input, caller, lease, known)
         if known is not None and lease.past is not None:
             return await dispatcher.go_on(known[0], leased.input, caller, known[1])
-        return await dispatcher.submit(row.agent, leased.input, caller, stream=holding.stream, lease=lease)
+        parent = tuple(row.order["parent"]) if "parent" in row.order else None
+        return await dispatcher.submit(
+            row.agent, leased.input, caller, stream=holding.stream, parent=parent, lease=lease
+        )
 
     async def _known(self, leased: LeasedRun, lease: QueuedLease) -> tuple[Route, Trail] | None:
         """The route of earlier attempts, whose facts go into the lease; None when they left nothing."""

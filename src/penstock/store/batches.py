@@ -9,9 +9,9 @@ from sqlalchemy import and_, func, select, update
 
 from penstock.store import tables
 from penstock.store.database import Database
-from penstock.store.database_clock import database_now
 from penstock.store.idempotency import IdempotencyKey, take_key
 from penstock.store.queue import NewRun, QueuedRun, RunQueue, Terms, queued_run, status_of
+from penstock.store.shared_clock import shared_now
 from penstock.store.tables_queue import batches, queued_runs
 
 PAGE = 500
@@ -63,7 +63,7 @@ class BatchStore:
                 known = take_key(self._database, connection, (tenant, terms.agent), key, batch)
                 if known != batch:
                     return known
-            at = database_now(connection)
+            at = shared_now(connection)
             connection.execute(batches.insert(), {**row, "cancelled": False, "created_at": at})
             RunQueue(self._database).put(connection, runs, terms)
         return batch

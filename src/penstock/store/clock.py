@@ -1,6 +1,6 @@
 """The time as records write it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 
 def now() -> str:
@@ -13,11 +13,6 @@ def moment(text: str) -> str:
     parsed = datetime.fromisoformat(text)
     parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def shifted(at: str, seconds: float) -> str:
-    """That moment, so many seconds later; earlier for a negative number."""
-    return moment((datetime.fromisoformat(at) + timedelta(seconds=seconds)).isoformat())
 
 
 def seconds_between(since: str, until: str) -> float:

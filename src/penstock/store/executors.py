@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from penstock.store import tables
-from penstock.store.clock import seconds_between, shifted
+from penstock.store.clock import seconds_between
 from penstock.store.database import Database
-from penstock.store.database_clock import database_now
+from penstock.store.shared_clock import before, shared_now
 
 FORGOTTEN_S = 86_400.0
 """An executor that said nothing for so long is no longer named."""
@@ -54,7 +54,7 @@ class ExecutorStore:
         changes = {name: value for name, value in values.items() if name != "id"}
         insert: Any = self._database.insert(tables.executors)
         with self._database.write() as connection:
-            at = {"at": database_now(connection)}
+            at = {"at": shared_now(connection)}
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["id"], set_={**changes, **at}), {**values, **at}
             )
@@ -64,7 +64,7 @@ class ExecutorStore:
         columns = tables.executors.c
         same = (columns.host == beat.host) & (columns.url == beat.url) & (columns.id != beat.id)
         with self._database.write() as connection:
-            oldest = shifted(database_now(connection), -FORGOTTEN_S)
+            oldest = before(shared_now(connection), FORGOTTEN_S)
             connection.execute(delete(tables.executors).where(same | (columns.at < oldest)))
         self.put(beat)
 
@@ -77,8 +77,8 @@ class ExecutorStore:
         """Every executor that spoke within a day and did not say that it ends, by address."""
         columns = tables.executors.c
         with self._database.read() as connection:
-            at = database_now(connection)
-            query = select(tables.executors).where(columns.at >= shifted(at, -FORGOTTEN_S))
+            at = shared_now(connection)
+            query = select(tables.executors).where(columns.at >= before(at, FORGOTTEN_S))
             rows = connection.execute(query.order_by(columns.host, columns.url, columns.id)).mappings().all()
         return [Heard(_beat(dict(row)), seconds_between(row["at"], at)) for row in rows]
 

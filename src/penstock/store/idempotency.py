@@ -7,9 +7,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.errors import Invalid
 from penstock.store import tables_queue
-from penstock.store.clock import shifted
 from penstock.store.database import Database
-from penstock.store.database_clock import database_now
+from penstock.store.shared_clock import before, shared_now
 
 KEPT_S = 86_400.0
 """So long after the request a key is known."""
@@ -33,8 +32,8 @@ def take_key(
     That is another target when the same was asked before. `place` is (tenant, agent). Raises `Invalid` when the key
     stands for another request.
     """
-    at = database_now(connection)
-    old = _KEYS.c.created_at < shifted(at, -KEPT_S)
+    at = shared_now(connection)
+    old = _KEYS.c.created_at < before(at, KEPT_S)
     connection.execute(delete(_KEYS).where(_is(place, key), old))
     row = {"tenant": place[0], "agent": place[1], "key": key.key, "body": key.body, "target": target, "created_at": at}
     insert = database.insert(_KEYS).values(**row).on_conflict_do_nothing().returning(_KEYS.c.key)
@@ -45,7 +44,7 @@ def take_key(
 
 def known_target(connection: Connection, place: tuple[str, str], key: IdempotencyKey) -> str | None:
     """What the key is bound to for a day; None of a new one. Raises `Invalid` when it stands for another request."""
-    since = shifted(database_now(connection), -KEPT_S)
+    since = before(shared_now(connection), KEPT_S)
     query = select(_KEYS.c.body, _KEYS.c.target).where(_is(place, key), _KEYS.c.created_at >= since)
     row = connection.execute(query).first()
     if row is None:
@@ -69,5 +68,5 @@ def _is(place: tuple[str, str], key: IdempotencyKey) -> ColumnElement[bool]:
 def purge_keys(database: Database) -> int:
     """Deletes the keys that are over a day old; returns how many."""
     with database.write() as connection:
-        oldest = shifted(database_now(connection), -KEPT_S)
+        oldest = before(shared_now(connection), KEPT_S)
         return connection.execute(delete(_KEYS).where(_KEYS.c.created_at < oldest)).rowcount

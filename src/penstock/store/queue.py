@@ -12,10 +12,10 @@ import orjson
 from sqlalchemy import Connection, func, select, update
 
 from penstock.store import tables
-from penstock.store.clock import seconds_between, shifted
+from penstock.store.clock import seconds_between
 from penstock.store.database import Database
-from penstock.store.database_clock import database_now
 from penstock.store.idempotency import IdempotencyKey, known_target, take_key
+from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import queued_runs
 
 Kind = Literal["sync", "async", "batch"]
@@ -115,7 +115,7 @@ class RunQueue:
 
     def put(self, connection: Connection, runs: Sequence[NewRun], terms: Terms) -> None:
         """Adds runs within a transaction of the caller's."""
-        at = database_now(connection)
+        at = shared_now(connection)
         turn = _turn(connection, terms)
         rows = [_row(run, terms, turn + index, at) for index, run in enumerate(runs)]
         inputs = [
@@ -157,7 +157,7 @@ class RunQueue:
         query = select(_ROWS.kind, _ROWS.state, func.count(), func.min(_ROWS.created_at))
         waiting = query.where(_ROWS.state.in_(("accepted", "delayed", "leased", "dead")), _ROWS.cancelled.is_(False))
         with self._database.read() as connection:
-            at = database_now(connection)
+            at = shared_now(connection)
             rows = connection.execute(waiting.group_by(_ROWS.kind, _ROWS.state).order_by(_ROWS.kind, _ROWS.state)).all()
         return [Depth(kind, state, runs, seconds_between(oldest, at)) for kind, state, runs, oldest in rows]
 
@@ -221,7 +221,7 @@ def _row(run: NewRun, terms: Terms, turn: int, at: str) -> dict[str, Any]:
         "tries": terms.tries,
         "cancelled": False,
         "holder": terms.holder,
-        "due": shifted(at, terms.lease_s) if held else None,
+        "due": before(at, -terms.lease_s) if held else None,
         "created_at": at,
         "document": orjson.dumps(_given(run.order)).decode(),
     }

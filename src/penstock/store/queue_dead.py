@@ -9,10 +9,9 @@ from sqlalchemy import Connection, delete, select, update
 
 from penstock.errors import NotFound
 from penstock.store import tables
-from penstock.store.clock import shifted
 from penstock.store.database import Database
-from penstock.store.database_clock import database_now
 from penstock.store.queue import OUTCOME_UNKNOWN, Kind, NewRun, QueuedRun, RunQueue, Terms, queued_run
+from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import batches, queued_runs
 
 KEPT_S = 7 * 86_400.0
@@ -61,7 +60,7 @@ class DeadLetters:
     def purge_ended(self, kept_s: float = KEPT_S) -> int:
         """Forgets the rows of runs that ended longer ago, dead letters apart, and batches without runs."""
         with self._database.write() as connection:
-            oldest = shifted(database_now(connection), -kept_s)
+            oldest = before(shared_now(connection), kept_s)
             over = (_ROWS.state.in_(("done", "replayed"))) & (_ROWS.ended_at < oldest)
             count = connection.execute(delete(queued_runs).where(over)).rowcount
             used = select(_ROWS.batch).where(_ROWS.batch == batches.c.batch).exists()
@@ -94,7 +93,7 @@ class DeadLetters:
         tries = connection.scalar(select(_ROWS.tries).where(_ROWS.run_id == row.run_id)) or 1
         terms = Terms(row.tenant, row.agent, kind, tries, row.batch)
         RunQueue(self._database).put(connection, [again], terms)
-        at = database_now(connection)
+        at = shared_now(connection)
         changes = {"state": "replayed", "ended_at": at}
         connection.execute(update(queued_runs).where(_ROWS.run_id == row.run_id).values(**changes))
         return again.run_id

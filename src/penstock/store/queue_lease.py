@@ -14,13 +14,12 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.errors import Conflict
 from penstock.store import tables
-from penstock.store.clock import shifted
 from penstock.store.database import Database
-from penstock.store.database_clock import database_now
 from penstock.store.idempotency import free_key
 from penstock.store.queue import PRIORITY, QueuedRun, queued_run
 from penstock.store.runs import RunStore
 from penstock.store.sessions import add_messages
+from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import queued_runs
 
 INTERACTIVE, BATCH = PRIORITY["async"], PRIORITY["batch"]
@@ -87,7 +86,7 @@ class LeaseStore:
         if room < 1 or not self._has_work():
             return []
         with self._database.write() as connection:
-            at = database_now(connection)
+            at = shared_now(connection)
             due = and_(_ROWS.state == "delayed", _ROWS.due <= at)
             connection.execute(update(queued_runs).where(due).values(state="accepted", due=None))
             ids = self._choose(connection, at, room, batch_room)
@@ -101,7 +100,7 @@ class LeaseStore:
         with self._database.write() as connection:
             rows = connection.execute(select(_ROWS.run_id, _ROWS.attempt, _ROWS.cancelled).where(held)).all()
             own = {row.run_id for row in rows if attempts[row.run_id] == row.attempt}
-            due = shifted(database_now(connection), self.lease_s)
+            due = before(shared_now(connection), -self.lease_s)
             connection.execute(update(queued_runs).where(held, _ROWS.run_id.in_(list(own))).values(due=due))
         cancelled = frozenset(row.run_id for row in rows if row.cancelled and row.run_id in own)
         return Renewal(frozenset(attempts.keys() - own), cancelled)
@@ -109,7 +108,7 @@ class LeaseStore:
     def write(self, run: Held, records: Iterable[dict[str, Any]], route: Mapping[str, Any] | None) -> None:
         """Writes what happened in a run, and renews its lease; raises `LeaseLost`, and then nothing is written."""
         with self._database.write() as connection:
-            due = shifted(database_now(connection), self.lease_s)
+            due = before(shared_now(connection), -self.lease_s)
             self._keep(connection, run, {"due": due, **_routed(route)})
             self._take_in(connection, records)
 
@@ -129,7 +128,7 @@ class LeaseStore:
     ) -> None:
         """Gives the run back, to be tried again later; raises `LeaseLost`, and then nothing is written."""
         with self._database.write() as connection:
-            due = shifted(database_now(connection), delay.seconds)
+            due = before(shared_now(connection), -delay.seconds)
             changes: dict[str, Any] = {"state": "delayed", "due": due, "holder": None, "error": _text(delay.error)}
             if delay.counts:
                 changes["failures"] = _ROWS.failures + 1
@@ -139,7 +138,7 @@ class LeaseStore:
     def stop(self, run: Held, records: Iterable[dict[str, Any]], error: Mapping[str, Any]) -> None:
         """Leaves the run to a person, without an end; raises `LeaseLost`, and then nothing is written."""
         with self._database.write() as connection:
-            at = database_now(connection)
+            at = shared_now(connection)
             self._keep(
                 connection, run, {"state": "dead", "due": None, "holder": None, "ended_at": at, "error": _text(error)}
             )
@@ -147,7 +146,7 @@ class LeaseStore:
 
     def _has_work(self) -> bool:
         with self._database.read() as connection:
-            at = database_now(connection)
+            at = shared_now(connection)
             waits = exists().where(_ROWS.state == "accepted")
             return bool(connection.scalar(select(or_(waits, _is_overdue(at, "leased"), _is_overdue(at, "delayed")))))
 
@@ -171,7 +170,7 @@ class LeaseStore:
         if not ids:
             return []
         chosen = _ROWS.run_id.in_(ids)
-        changes = {"state": "leased", "holder": self.holder, "due": shifted(at, self.lease_s)}
+        changes = {"state": "leased", "holder": self.holder, "due": before(at, -self.lease_s)}
         connection.execute(update(queued_runs).where(chosen).values(attempt=_ROWS.attempt + 1, **changes))
         body = and_(tables.payloads.c.run_id == _ROWS.run_id, tables.payloads.c.role == "input")
         query = select(queued_runs, tables.payloads.c.body).outerjoin(tables.payloads, body).where(chosen)
@@ -189,7 +188,7 @@ class LeaseStore:
             )
 
     def _ended(self, connection: Connection, outcome: str, error: Mapping[str, Any] | None) -> dict[str, Any]:
-        at = database_now(connection)
+        at = shared_now(connection)
         return {"due": None, "holder": None, "ended_at": at, "outcome": outcome, "error": _text(error)}
 
     def _take_in(self, connection: Connection, records: Iterable[dict[str, Any]]) -> None:
