@@ -43,7 +43,9 @@ def began(world: World, text: str) -> int:
 
 
 def test_an_accepted_run_is_answered_at_once_and_ends_by_itself(client: httpx.Client) -> None:
-    answer = client.post(RUNS, json=order("quick one"), headers={"prefer": "wait=5, respond-async"})
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"prefer": "wait=5, respond-async", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    answer = client.post(RUNS, json=order("quick one"), headers=headers)
     assert answer.status_code == 202
     accepted = answer.json()
     assert accepted == {"runId": accepted["runId"], "status": "queued", "url": f"/v1/runs/{accepted['runId']}"}
@@ -54,7 +56,9 @@ def test_an_accepted_run_is_answered_at_once_and_ends_by_itself(client: httpx.Cl
     ]
     assert [event["type"] for event in events][0::6] == ["run.queued", "run.finished"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert {event["traceId"] for event in events} == {trace}
     assert ended(client, accepted["url"])["output"] == "quick one"
+    assert 'penstock_queue_wait_seconds_count{level="queue"} ' in client.get("/metrics").text
     assert client.get(accepted["url"], headers={"x-penstock-tenant": "other"}).status_code == 404
 
 
