@@ -11,6 +11,7 @@ Mode = Literal["live", "eval", "replay", "shadow", "dry"]
 EventType = Literal[
     "run.queued",
     "run.started",
+    "run.resumed",
     "run.rejected",
     "policy.decided",
     "llm.started",
@@ -21,6 +22,7 @@ EventType = Literal[
     "tool.retried",
     "tool.finished",
     "tool.failed",
+    "review.requested",
     "breaker.opened",
     "breaker.closed",
     "fallback.used",

@@ -42,4 +42,4 @@ class ModelDoor:
                     run.stop(failure_of(error, deployment))
                     raise
                 data = {"kind": "model", "from": deployment.ref, "to": left[0].ref, "why": error.what}
-                run.fell_back(data)
+                run.fell_back(data, quiet=turn.is_recalled)

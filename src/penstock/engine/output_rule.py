@@ -8,6 +8,8 @@ from penstock.engine.shape import places
 from penstock.engine.tool_door import ToolDoor
 from penstock.errors import Fault
 
+CALL_ID = "rule_1_1"
+"""Of the call of a rule's tool; a run makes one at most."""
 FAILURES = 2
 """Without a rule: the answer and one repair turn."""
 
@@ -35,13 +37,14 @@ class OutputRule:
         why = f"the output broke its schema {times}: {places(faults)}"
         tool = run.compiled.rule_tool
         to = tool.component.ref if tool is not None else "template"
-        run.fell_back({"kind": "rule", "from": "output", "to": to, "why": why})
+        was_asked = run.past is not None and CALL_ID in run.past.ended_calls
+        run.fell_back({"kind": "rule", "from": "output", "to": to, "why": why}, quiet=was_asked)
         if tool is None:
             output = filled(rule.template, run.call.input)
         else:
             told = [{"pointer": fault.pointer, "what": fault.what} for fault in faults]
             arguments = {"input": run.call.input, "faults": told, "output": text}
-            output = await self._tools.consult(tool, arguments, "rule_1_1")
+            output = await self._tools.consult(tool, arguments, CALL_ID)
         if output is ABSENT:
             return None, [Fault(shape.where, 0, 0, "", "the rule gave no answer")]
         return output, shape.faults(output)

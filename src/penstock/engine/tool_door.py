@@ -51,6 +51,8 @@ class ToolDoor:
     async def _answer(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
         run = self._run
         run.check(run.meter.tool_call())
+        if run.past is not None and request.id in run.past.ended_calls:
+            return await self._recalled(request, known)
         spans = (new_span_id(), run.span_id)
         facts: dict[str, Any] = {"tool": request.name, "version": None, "callId": request.id}
         before = time.monotonic()
@@ -61,14 +63,36 @@ class ToolDoor:
             run.meter.tool_failed()
             facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
             run.log.emit("tool.failed", {**facts, "code": refusal.code, "what": refusal.fact}, *spans)
+            await run.secure()
             return ToolAnswer(request.id, request.name, refusal.text, ok=False)
         facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
         facts["resultDigest"] = digest_bytes(content.encode())
         run.log.emit("tool.finished", facts, *spans)
+        await run.secure()
+        return ToolAnswer(request.id, request.name, content, ok=True)
+
+    async def _recalled(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
+        """What an earlier attempt of the run answered to this very call; that is on record, and not told again."""
+        run = self._run
+        await asyncio.sleep(0)
+        try:
+            tool, arguments = self._admitted(request, known, {}, quiet=True)
+            digest = digest_bytes(canonical(tool_request(tool, arguments)))
+            n = run.occurrences.next(MAIN_SCOPE, digest)
+            entry = run.recalled(digest, n)
+            if entry is None:
+                run.check(replay_miss("tool", run, digest, n))
+                raise RunOver
+            for data in entry.response.get("fallbacks", ()):
+                run.fell_back(data, quiet=True)
+            content = _checked(tool, _said_by(entry))
+        except _Refusal as refusal:
+            run.meter.tool_failed()
+            return ToolAnswer(request.id, request.name, refusal.text, ok=False)
         return ToolAnswer(request.id, request.name, content, ok=True)
 
     def _admitted(
-        self, request: ToolRequest, tool: CompiledTool | None, facts: dict[str, Any]
+        self, request: ToolRequest, tool: CompiledTool | None, facts: dict[str, Any], *, quiet: bool = False
     ) -> tuple[CompiledTool, dict[str, Any]]:
         """The tool and its checked arguments, if the policies allow the call."""
         if tool is None:
@@ -83,7 +107,7 @@ class ToolDoor:
             raise _Refusal(
                 "arguments", f"the arguments have {places(faults)}", _said("Error: the arguments are wrong", faults)
             )
-        decision = self._run.decide("tool.call", f"tools/{tool.name}")
+        decision = self._run.decide("tool.call", f"tools/{tool.name}", quiet=quiet)
         if not decision.allowed:
             reason = f": {decision.reason}" if decision.reason else ""
             raise _Refusal("policy", f"the call is denied by {decision.policy or 'default'}{reason}")
@@ -157,15 +181,24 @@ class ToolDoor:
         run = self._run
         parent = traceparent(run.call.trace_id, spans[0])
         key = f"{run.call.run_id}/{call_id}"
+        writes = tool.spec.side_effects == "write"
+        if writes:
+            run.check(self._unknown_outcome(tool, call_id, key))
 
         async def before() -> None:
-            if tool.spec.side_effects == "write":
+            if writes:
                 await self._intend(tool, call_id, key)
 
         deadline = min(time.monotonic() + tool.spec.timeout_ms / 1000, run.deadline)
         invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
         call = LiveCall(tool, invocation, before, spans)
-        return await ToolAttempts(run, self._runner, self._breakers, call).result()
+        try:
+            return await ToolAttempts(run, self._runner, self._breakers, call).result()
+        except _Refusal as refusal:
+            if refusal.code == "breaker-open" and run.past is not None and call_id in run.past.open_intents:
+                # An earlier attempt of the run may have made the call: nothing may stand in for it.
+                raise _Refusal("failed", f"{refusal.fact}, and it may have been called already") from None
+            raise
 
     async def _intend(self, tool: CompiledTool, call_id: str, key: str) -> None:
         """Makes the intent of a writing call durable before the call."""
@@ -180,8 +213,22 @@ class ToolDoor:
                 "at": now(),
             }
         )
-        await run.sink.commit()
+        await (run.secure() if run.call.lease is not None else run.sink.commit())
         run.check(None)
+
+    def _unknown_outcome(self, tool: CompiledTool, call_id: str, key: str) -> Failure | None:
+        """Why the call may not be made: an earlier attempt was about to make it, and nobody knows whether it did.
+
+        An idempotent tool takes the same key twice, so there is nothing to know.
+        """
+        run = self._run
+        if tool.spec.idempotent or run.past is None or call_id not in run.past.open_intents:
+            return None
+        run.awaits_review = True
+        what = f"{tool.component.ref} may or may not have been called: its executor died in the call"
+        facts = {"reason": "outcome-unknown", "tool": tool.name, "callId": call_id, "idempotencyKey": key, "what": what}
+        run.log.emit("review.requested", facts)
+        return Failure("tool", what, run.where, f"look there for {key}; `agentctl queue replay` makes the call again")
 
     def _journalled(self, facts: Mapping[str, Any]) -> JournalEntry | None:
         """The equal call in the journal that the run was given: the same request, the same occurrence of it."""
@@ -195,10 +242,7 @@ class ToolDoor:
         facts["source"] = "journal"
         await asyncio.sleep(0)
         stand_ins.repeat(tool, entry.response)
-        if "error" in entry.response:
-            error = entry.response["error"]
-            raise _Refusal(error["code"], error["what"], error["text"])
-        return entry.response["result"]
+        return _said_by(entry)
 
     def _example(self, tool: CompiledTool, arguments: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         result = tool.examples.get(canonical(arguments))
@@ -225,6 +269,14 @@ class ToolDoor:
             raise RunOver
         facts["source"] = "example"
         return result
+
+
+def _said_by(entry: JournalEntry) -> Any:
+    """The result that the entry holds; raises the refusal if it holds one."""
+    if "error" in entry.response:
+        error = entry.response["error"]
+        raise _Refusal(error["code"], error["what"], error["text"])
+    return entry.response["result"]
 
 
 def _shadow_refusal(tool: CompiledTool) -> _Refusal:
