@@ -15,6 +15,7 @@ FailureCode = Literal[
     "cancel",
     "replay-miss",
     "fixture-missing",
+    "unavailable",
 ]
 
 

@@ -12,19 +12,24 @@ from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.call import new_run_id
+from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
-from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.housekeeping import Housekeeping
+from penstock.executor.intake import Intake
 from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
+from penstock.executor.payload_reader import PayloadReader
 from penstock.executor.run_reader import RunReader
 from penstock.executor.telemetry.telemetry import Telemetry
+from penstock.executor.worker import QueueWorker
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -53,10 +58,15 @@ class Executor:
         self.reports = ReleaseStore(open_objects(settings.releases))
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
+        self.controls: ExecutorControls
         self.database: DatabaseLink
         self.runs: RunReader
+        self.payloads: PayloadReader
+        self.intake = Intake(self)
+        self.worker = QueueWorker(self)
         self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
+        self._housekeeping: Housekeeping | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
@@ -72,14 +82,16 @@ class Executor:
         settings = self.settings
         self._operations = OperationsFile(settings.root)
         self.telemetry.use(self._operations.spec.alerts)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.controls = build_controls(settings, self._operations.spec, self.reports)
+        self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
-        self.database = DatabaseLink(settings.database, settings.spool, self.parts.spool, self._sessions_are)
+        self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        self.payloads = PayloadReader(settings, self.database)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
@@ -96,17 +108,29 @@ class Executor:
         """Commits the spool and brings it into the database, if it can be reached."""
         if self._following is not None:
             self._following.cancel()
+        if self._housekeeping is not None:
+            await asyncio.to_thread(self._housekeeping.close)
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
+        await self.worker.close()
         await self.parts.close()
+        await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
-        """Says from now on in the database what is in force here; `url` is where it serves."""
+        """Says from now on in the database what is in force here, and takes queued runs; `url` is where it serves."""
         self._heartbeat = Heartbeat(self.database, self.watch, url)
         self._heartbeat.start()
+        self._housekeeping = Housekeeping(self.database, lambda: self._operations.spec.retention)
+        self._housekeeping.start()
+        self.worker.start()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What starts runs; inside the context only."""
+        return self._dispatcher
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:
@@ -137,7 +161,10 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
+        run_input = order.input
+        if order.context_ref_id is not None:
+            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -146,6 +173,7 @@ class Executor:
         request would look like a failed run.
         """
         self.is_draining = True
+        leaving = asyncio.create_task(self.worker.drain(timeout_s))
         try:
             async with asyncio.timeout(timeout_s):
                 await self._landed.wait()
@@ -156,6 +184,7 @@ class Executor:
             async with asyncio.timeout(CANCELLED_S):
                 await self._landed.wait()
                 await self._quiet()
+        await leaving
 
     async def _quiet(self) -> None:
         asked = None
@@ -215,6 +244,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.controls.change(operations)
         self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
@@ -226,15 +256,15 @@ class Executor:
         self._dispatcher.sessions = sessions
 
 
-def _assembled(
-    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
-) -> EngineParts:
-    declarations = read_declarations(settings.root)
+def _assembled(executor: Executor, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+    settings, observed = executor.settings, executor.telemetry.observed
+    controls, declarations = executor.controls.controls, executor.controls.runtimes
     if provider is None:
-        return assemble(settings, declarations, blob, observed=telemetry.observed)
+        return assemble(settings, declarations, blob, observed=observed, controls=controls)
     tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    claims = open_claim_check(executor.settings)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls, claims=claims)
     return EngineParts(engine, provider, tools, spool)
 
 

@@ -23,7 +23,8 @@ from penstock.scoring.engine_subject import EngineSubject
 from penstock.scoring.measured import Bounds
 from penstock.settings import Settings
 from penstock.store.clock import moment
-from penstock.store.database import Database, open_database
+from penstock.store.database import Database
+from penstock.store.depots import open_project_database
 from penstock.store.spool import Spool
 from penstock.store.spool_drain import SpoolDrain
 from penstock.store.trials import TrialStore
@@ -136,7 +137,7 @@ async def open_rig(
     cannot take then stays in the spool for the next executor. Raises `Unavailable` when either cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        database = await asyncio.to_thread(open_database, settings.database)
+        database = await asyncio.to_thread(open_project_database, settings)
         stack.push_async_callback(asyncio.to_thread, database.close)
         rig = Rig(settings, registry, database)
         await asyncio.to_thread(rig.store.prune, _days_ago(KEPT_DAYS))
