@@ -73,6 +73,19 @@ class Settings(BaseModel):
     )
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
 
+    async_workers: int = Field(
+        16, ge=0, le=1_000, description="How many queued runs an executor runs at once; 0 = it leaves them to others."
+    )
+    async_tries: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="How often a queued run may fail by its model or runtime; then it is a dead letter.",
+    )
+    lease_s: float = Field(
+        10.0, ge=1, le=3_600, description="So long after an executor fell silent others take its queued runs, seconds."
+    )
+
     @field_validator("tool_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -237,10 +237,17 @@ def test_openapi_describes_every_route(executor: Running) -> None:
     described = {(path, method) for path, methods in document["paths"].items() for method in methods}
     assert described == {
         ("/v1/agents/{agent}/runs", "post"),
+        ("/v1/runs", "get"),
         ("/v1/runs/{run_id}", "get"),
+        ("/v1/payloads", "post"),
+        ("/v1/payloads/{ref_id}", "get"),
         ("/v1/runs/{run_id}/events", "get"),
         ("/v1/runs/{run_id}/cancel", "post"),
         ("/v1/runs/{run_id}/feedback", "post"),
+        ("/v1/agents/{agent}/batches", "post"),
+        ("/v1/batches/{batch}", "get"),
+        ("/v1/batches/{batch}/results", "get"),
+        ("/v1/batches/{batch}/cancel", "post"),
         ("/v1/sessions/{session_id}", "get"),
         ("/v1/runs", "get"),
         ("/v1/payloads", "post"),

@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconcile": ("reconcile", "Bring routing table and base branch together; show the drift."),
     "notify": ("notify", "Tell the project's endpoint what changed."),
     "run": ("run", "Run an agent, here or on an executor."),
+    "batch": ("batch", "Queue many runs of an agent on an executor."),
+    "queue": ("queue", "Show what waits; replay or purge dead letters."),
     "runs": ("runs", "List stored runs."),
     "events": ("runs", "Show the events of a run."),
     "sessions": ("sessions", "Show what was said in a session, and its runs."),

@@ -60,14 +60,19 @@ class _Wish:
 @click.option("--dry", is_flag=True, help="The working tree's draft; tools answer from their examples.")
 @click.option("--stream", is_flag=True, help="The model's words as they come.")
 @click.option("--server", metavar="URL", help="Ask this executor; default: run it here.")
+@click.option("--async", "queued", is_flag=True, help="Queue it on the executor, and do not wait for it.")
 @json_option
-def run(agent: str, source: str, stream: bool, server: str | None, **wishes: Any) -> int:
+def run(agent: str, source: str, stream: bool, server: str | None, queued: bool, **wishes: Any) -> int:
     """Runs an agent and prints its output.
 
     Here: what the release store's routing table says, or with --dry the working tree's draft, of which nothing is
     kept. Exit status 1 when the run does not finish; Ctrl-C cancels it.
     """
     wish = _Wish(agent=agent, input=_read_input(source), **wishes)
+    if queued and stream:
+        raise WrongUse("nobody waits for a queued run's words", where="--async", now="leave out --stream or --async")
+    if queued:
+        return _queue(server or LOCAL_EXECUTOR, wish)
     if server is not None:
         result = _ask(server, wish, stream=stream)
     elif wish.dry:
@@ -142,6 +147,17 @@ def _ask(server: str, wish: _Wish, *, stream: bool) -> dict[str, Any]:
         raise Unavailable("the stream ended before the run did", where=server, now="ask again")
     result: dict[str, Any] = client.get(f"/v1/runs/{run_id}")
     return result
+
+
+def _queue(server: str, wish: _Wish) -> int:
+    from penstock.executor.client import ExecutorClient
+
+    client = ExecutorClient(server, tenant=wish.tenant, user=wish.user)
+    headers = {"content-type": "application/json", "prefer": "respond-async"}
+    path = f"/v1/agents/{quote(wish.agent, safe='')}/runs"
+    accepted = client.send("POST", path, orjson.dumps(wish.order), headers)
+    show(accepted, f"{accepted['runId']}: queued, {server}{accepted['url']}", as_json=wish.as_json)
+    return 0
 
 
 async def _run_draft(settings: Settings, wish: _Wish, *, stream: bool) -> dict[str, Any]:

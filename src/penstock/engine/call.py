@@ -10,6 +10,7 @@ import uuid_utils
 from penstock.contracts.event import Mode
 from penstock.contracts.release import Release
 from penstock.engine.journal import Journal
+from penstock.engine.lease import RunLease
 from penstock.pal import Message
 
 
@@ -34,7 +35,8 @@ class RunCall:
 
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
-    `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first.
+    `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
+    of a queued run: another process may go on with it, or it goes on where another stopped.
     """
 
     release: Release
@@ -54,6 +56,7 @@ class RunCall:
     fixtures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     journal: Journal | None = None
     routed_by: str | None = None
+    lease: RunLease | None = None
     is_batch: bool = False
 
     @property

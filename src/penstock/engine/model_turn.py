@@ -43,14 +43,18 @@ class ModelTurn:
         self._deployment = deployment
         self.is_heard = False
         """Whether text of the answer was streamed: whoever listens would hear another deployment's as well."""
+        self.is_recalled = False
+        """Whether an earlier attempt of the run asked this, and all of it is on record."""
 
     async def answer(self, question: Question) -> ModelAnswer:
         """The answer, its tool calls under the platform's ids. Raises `ModelFailed`, on record and in the journal."""
         run, deployment = self._run, self._deployment
         run.check(run.meter.model_call())
-        self._require_leave()
         digest = deployment.request_digest(question.messages, question.tools, question.response_format)
         n = run.occurrences.next(MAIN_SCOPE, digest)
+        if (entry := run.recalled(digest, n)) is not None:
+            return await self._recalled(entry)
+        self._require_leave()
         spans = (new_span_id(), run.span_id)
         started = {"model": deployment.name, "modelRef": deployment.ref, "digest": digest, "n": n}
         run.log.emit("llm.started", started, *spans)
@@ -63,12 +67,14 @@ class ModelTurn:
             kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
             data = {**started, **kept, "error": failure_of(error, deployment).as_document()}
             run.log.emit("llm.finished", data, *spans)
+            await run.secure()
             raise
         answer = _with_platform_ids(answer, digest, n)
         kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
         run.log.emit("llm.finished", {**started, **_facts(answer, before), **kept}, *spans)
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
+        await run.secure()
         run.check(run.meter.spend(answer.usage))
         return answer
 
@@ -127,16 +133,21 @@ class ModelTurn:
         except CallVanished:
             raise ModelFailed("the model call cancelled itself", where=call.ref, now="see the provider") from None
 
+    async def _recalled(self, entry: JournalEntry) -> ModelAnswer:
+        """What an earlier attempt of the run got: it counts against the limits, and is not told again."""
+        self.is_recalled = True
+        run = self._run
+        answer = await _journalled(entry)
+        run.check(run.meter.spend(answer.usage))
+        return answer
+
     async def _replayed(self, digest: str, n: int) -> ModelAnswer:
         run = self._run
         entry = run.call.journal.find(MAIN_SCOPE, digest, n) if run.call.journal is not None else None
         if entry is None:
             run.check(replay_miss("model", run, digest, n))
             raise RunOver
-        await asyncio.sleep(0)
-        if "error" in entry.response:
-            raise ModelFailed(entry.response["error"]["what"], where=entry.response["error"]["where"])
-        answer = _answer(entry.response)
+        answer = await _journalled(entry)
         if run.call.stream and answer.content:
             self._delta(answer.content)
         return answer
@@ -148,6 +159,14 @@ class ModelTurn:
             if run.ttft_ms is None:
                 run.ttft_ms = round((time.monotonic() - run.started) * 1000, 3)
         run.log.delta(text)
+
+
+async def _journalled(entry: JournalEntry) -> ModelAnswer:
+    """What the journal says: the answer, or the same failure."""
+    await asyncio.sleep(0)
+    if "error" in entry.response:
+        raise ModelFailed(entry.response["error"]["what"], where=entry.response["error"]["where"])
+    return _answer(entry.response)
 
 
 def failure_of(error: ModelFailed, deployment: Deployment) -> Failure:

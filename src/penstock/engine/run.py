@@ -13,7 +13,8 @@ from penstock.engine.compiled import CompiledRelease
 from penstock.engine.controls import Place, RunClaim
 from penstock.engine.event_log import EventLog, now
 from penstock.engine.failure import Failure, FailureCode, RunOver
-from penstock.engine.journal import Journal, JournalEntry, Occurrences
+from penstock.engine.journal import MAIN_SCOPE, Journal, JournalEntry, Occurrences
+from penstock.engine.lease import Past, Postponed
 from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
@@ -60,7 +61,8 @@ class Run:
         self.context_ref_id: str | None = None
         self._output_claim: Claim | None = None
         self._before_answer = before_answer
-        self.span_id = new_span_id()
+        past = self.past
+        self.span_id = past.span_id if past is not None else new_span_id()
         self.log = EventLog(call, compiled, sink, self.span_id)
         self.scope = RunScope()
         self.meter = Meter(compiled.limits, f"{compiled.ref}, run {call.run_id}")
@@ -70,14 +72,18 @@ class Run:
         self.refusal: PenstockError | None = None
         self.unanswerable: PenstockError | None = None
         self.ttft_ms: float | None = None
-        self.started = time.monotonic()
-        self.started_at = now()
-        self.deadline = self.started + compiled.limits.timeout_ms / 1000
+        self.awaits_review = False
+        self._clock()
         self.place: Place | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._subjects = _subjects(call, compiled)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._entries = 0
+
+    @property
+    def past(self) -> Past | None:
+        """What earlier attempts left; None of a run that begins."""
+        return self.call.lease.past if self.call.lease is not None else None
 
     @property
     def where(self) -> str:
@@ -107,9 +113,7 @@ class Run:
 
     def begin(self) -> None:
         """The run's time begins: what it waited before does not count."""
-        self.started = time.monotonic()
-        self.started_at = now()
-        self.deadline = self.started + self.compiled.limits.timeout_ms / 1000
+        self._clock()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, self._timeout())
 
@@ -121,9 +125,18 @@ class Run:
         limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
         return Failure("timeout", limit, self.where, "see its events for what took so long")
 
-    def decide(self, action: str, resource: str) -> Decision:
-        """Asks the policies, and records what they said."""
+    def _clock(self) -> None:
+        """Starts the clocks; a run that is taken over began with its first attempt, and has its whole limit again."""
+        past = self.past
+        self.started = time.monotonic() - (past.elapsed_s if past is not None else 0.0)
+        self.started_at = past.started_at if past is not None else now()
+        self.deadline = time.monotonic() + self.compiled.limits.timeout_ms / 1000
+
+    def decide(self, action: str, resource: str, *, quiet: bool = False) -> Decision:
+        """Asks the policies, and records what they said; `quiet` where that is on record already."""
         decision = self.compiled.decider.decide(self._subjects, action, resource, self.call.effective_stage)
+        if quiet:
+            return decision
         self.log.emit(
             "policy.decided",
             {
@@ -164,8 +177,9 @@ class Run:
         Where it cannot be stored the run ends, and `RunOver` is raised.
         """
         self._entries += 1
+        attempt = f"{self.call.lease.attempt}." if self.past is not None and self.call.lease is not None else ""
         try:
-            ref_id = await self.keep("journal", f"journal-{self._entries}", entry.as_document())
+            ref_id = await self.keep("journal", f"journal-{attempt}{self._entries}", entry.as_document())
         except Unavailable as problem:
             if self.failure is None:
                 self.unanswerable = problem
@@ -174,6 +188,23 @@ class Run:
         if self.journal is not None:
             self.journal.add(entry)
         return {"resultRefId": ref_id} if ref_id is not None else {}
+
+    def recalled(self, digest: str, n: int) -> JournalEntry | None:
+        """The equal call of an earlier attempt; its facts are on record already."""
+        return self.past.journal.find(MAIN_SCOPE, digest, n) if self.past is not None else None
+
+    async def secure(self) -> None:
+        """Makes what happened so far durable where another process may have to go on from there; else does nothing.
+
+        The run is stopped, and `RunOver` raised, if it cannot be, or if another process has the run by now.
+        """
+        if self.call.lease is None:
+            return
+        try:
+            await self.sink.commit()
+        except PenstockError as problem:
+            what = f"what happened could not be made durable: {problem.what}"
+            self.check(Failure("runtime", what, problem.where, problem.now))
 
     def check(self, failure: Failure | None) -> None:
         """Stops the run if there is a failure; raises `RunOver` then, or when the run is over already."""
@@ -255,10 +286,14 @@ class Run:
         unanswerable = await self._store_before_answer(output) or self.unanswerable
         result = self._result(output)
         try:
+            await self._end_later(result)
             if result.status != "rejected":
                 self._emit_end(result)
             self.sink.append({"kind": "run", "run": self._row(result)})
             await self.sink.commit()
+        except Postponed:
+            self.log.leave()
+            raise
         except Exception as problem:
             self.log.closed = True
             self.log.end(problem)
@@ -267,6 +302,14 @@ class Run:
         if unanswerable is not None:
             raise unanswerable
         return result
+
+    async def _end_later(self, result: RunResult) -> None:
+        """Raises `Postponed` if this is not the run's end: it is tried again, or waits for a person."""
+        lease, failure = self.call.lease, self.failure
+        if lease is None or failure is None:
+            return
+        if await lease.postpone(failure, rejected=result.status == "rejected", awaits_review=self.awaits_review):
+            raise Postponed(failure, self.where)
 
     async def _store_before_answer(self, output: Any) -> PenstockError | None:
         """The problem, if what must stand before the answer does not: the run then failed, and has no answer."""

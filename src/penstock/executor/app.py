@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from penstock import __version__
 from penstock.errors import Fault, Invalid, PenstockError
+from penstock.executor.batch_routes import batch_routes
 from penstock.executor.executor import Executor
 from penstock.executor.history_routes import history_routes
 from penstock.executor.loopback import LoopbackOnly
@@ -33,7 +34,10 @@ def build_app(executor: Executor) -> ASGIApp:
     """The executor's whole HTTP interface; documentation pages are left out, they would load scripts from elsewhere."""
     app = FastAPI(title="Penstock executor", version=__version__, docs_url=None, redoc_url=None)
     app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
-    for routes in (history_routes, run_routes, state_routes, record_routes, payload_routes, telemetry_routes):
+    for routes in (
+        *(history_routes, run_routes, batch_routes, state_routes, record_routes),
+        *(payload_routes, telemetry_routes),
+    ):
         app.include_router(routes(executor))
     app.add_exception_handler(PenstockError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

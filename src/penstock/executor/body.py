@@ -18,7 +18,6 @@ class ClientGone(Exception):
 async def read_body(
     receive: Receive,
     headers: Iterable[tuple[bytes, bytes]],
-    *,
     max_bytes: int = MAX_BODY_BYTES,
     within_s: float | None = None,
 ) -> bytes:

@@ -22,12 +22,14 @@ from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.housekeeping import Housekeeping
+from penstock.executor.intake import Intake
 from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.payload_reader import PayloadReader
 from penstock.executor.run_reader import RunReader
 from penstock.executor.telemetry.telemetry import Telemetry
+from penstock.executor.worker import QueueWorker
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -60,6 +62,8 @@ class Executor:
         self.database: DatabaseLink
         self.runs: RunReader
         self.payloads: PayloadReader
+        self.intake = Intake(self)
+        self.worker = QueueWorker(self)
         self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
         self._housekeeping: Housekeeping | None = None
@@ -109,17 +113,24 @@ class Executor:
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
+        await self.worker.close()
         await self.parts.close()
         await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
-        """Says from now on in the database what is in force here; `url` is where it serves."""
+        """Says from now on in the database what is in force here, and takes queued runs; `url` is where it serves."""
         self._heartbeat = Heartbeat(self.database, self.watch, url)
         self._heartbeat.start()
         self._housekeeping = Housekeeping(self.database, lambda: self._operations.spec.retention)
         self._housekeeping.start()
+        self.worker.start()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What starts runs; inside the context only."""
+        return self._dispatcher
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:
@@ -162,6 +173,7 @@ class Executor:
         request would look like a failed run.
         """
         self.is_draining = True
+        leaving = asyncio.create_task(self.worker.drain(timeout_s))
         try:
             async with asyncio.timeout(timeout_s):
                 await self._landed.wait()
@@ -172,6 +184,7 @@ class Executor:
             async with asyncio.timeout(CANCELLED_S):
                 await self._landed.wait()
                 await self._quiet()
+        await leaving
 
     async def _quiet(self) -> None:
         asked = None

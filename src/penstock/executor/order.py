@@ -63,6 +63,11 @@ def read_order(body: bytes) -> RunOrder:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise WrongUse(f"not JSON: {error}", where="request body", now='send {"input": ...}') from None
+    return order_of(document)
+
+
+def order_of(document: Any) -> RunOrder:
+    """The order in a JSON value; raises `Invalid` with every fault."""
     if not isinstance(document, dict):
         raise _invalid([_fault("", "must be an object", 'send {"input": ...}')])
     faults = [*_field_faults(document), *_value_faults(document)]

@@ -62,7 +62,7 @@ class PayloadRows:
             in_archive = not rows and self._is_in_archive(connection, run_id)
         if in_archive:
             return self._archived(run_id, roles)
-        return [Payload(row.ref, row.role, self._body(row.body, row.claim)) for row in rows]
+        return [Payload(row.ref, row.role, self.body(row.body, row.claim)) for row in rows]
 
     def delete(self, run_id: str) -> int:
         """Deletes a run's payloads for good; returns how many rows that was. `erase` then clears the other places."""
@@ -82,7 +82,8 @@ class PayloadRows:
         with self._database.read() as connection:
             return connection.scalar(select(column).where(column == run_id)) is not None
 
-    def _body(self, body: str, claim: str | None) -> Any:
+    def body(self, body: str, claim: str | None) -> Any:
+        """What a row's two columns stand for, fetched where it is a claim."""
         if claim is None:
             return orjson.loads(body)
         return orjson.loads(self._depots.payloads.get(Claim.read(orjson.loads(claim))))

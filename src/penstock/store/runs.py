@@ -49,15 +49,19 @@ class RunStore:
 
     def ingest(self, records: Iterable[dict[str, Any]]) -> None:
         """Takes in spooled records, all or none. What is known already changes nothing; a final status stays."""
+        with self._database.write() as connection:
+            self.take_in(connection, records)
+
+    def take_in(self, connection: Connection, records: Iterable[dict[str, Any]]) -> None:
+        """The same within a transaction of the caller's."""
         by_kind: dict[str, list[dict[str, Any]]] = {"event": [], "run": [], "payload": [], "intent": []}
         for record in records:
             by_kind.setdefault(record["kind"], []).append(record)
-        with self._database.write() as connection:
-            self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
-            self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
-            self._payloads.add(connection, by_kind["payload"])
-            self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
-            _archive_again(connection, by_kind)
+        self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
+        self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
+        self._payloads.add(connection, by_kind["payload"])
+        self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+        _archive_again(connection, by_kind)
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """The run's summary as the engine wrote it; None when it is not stored (yet)."""
@@ -123,6 +127,12 @@ class RunStore:
         `roles` names those that are wanted; none = all.
         """
         return self._payloads.of_run(run_id, roles)
+
+    def intents(self, run_id: str) -> list[str]:
+        """The ids of the run's writing calls that were about to be made."""
+        columns = tables.intents.c
+        with self._database.read() as connection:
+            return list(connection.scalars(select(columns.call_id).where(columns.run_id == run_id)))
 
     def delete_payloads(self, run_id: str) -> int:
         """Deletes the run's payloads for good, with what was written about them, and keeps its facts.

@@ -265,3 +265,5 @@ alert_leases = Table(
     Column("holder", String(64), nullable=False),
     Column("until", String(32), nullable=False),
 )
+
+from penstock.store import tables_queue  # noqa: E402, F401  (its tables belong to the same metadata)

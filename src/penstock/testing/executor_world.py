@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,23 @@ spec:
 """
 
 
+NOTING = b"""\
+import asyncio
+import os
+from pathlib import Path
+
+
+async def note(arguments, ctx):
+    folder = Path(os.environ["NOTES"])
+    with (folder / "notes.txt").open("a") as file:
+        file.write(f"{arguments['text']} {ctx.idempotency_key}\\n")
+    while (folder / f"hold-{arguments['text']}").exists():
+        await asyncio.sleep(0.01)
+    return {"text": arguments["text"]}
+"""
+"""A tool's code: a line in $NOTES/notes.txt a call, then it waits while $NOTES/hold-<text> is there."""
+
+
 def document(kind: str, name: str, version: str, spec: dict[str, Any]) -> dict[str, Any]:
     """A document as a person would write it."""
     return {
@@ -64,8 +81,12 @@ def make_release(
     model: str = "paced/model",
     parameters: dict[str, Any] | None = None,
     transport: str = "",
+    tools: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Release, dict[str, bytes]]:
-    """A release without tools; its prompt says its version, its model's spec the transport if one is given."""
+    """A release; its prompt says its version, its model's spec the transport if one is given.
+
+    `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`).
+    """
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
     pinned = document(
@@ -76,6 +97,7 @@ def make_release(
             "mode": mode,
             "promptRef": f"prompts/{agent}@{version}",
             "modelRef": "models/paced@1.0.0",
+            **({"toolRefs": [f"tools/{name}@1.0.0" for name in tools]} if tools else {}),
             "policyRefs": ["policies/default@1.0.0"],
             "input": {"schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}},
             "output": {"schema": {"type": "string"}},
@@ -97,9 +119,22 @@ def make_release(
             "policies": [component("policies", document("Policy", "default", "1.0.0", rules))],
             "models": [component("models", document("Model", "paced", "1.0.0", asked))],
             "minEngine": "0.1.0",
+            **({"tools": [_noting_tool(name, fields) for name, fields in tools.items()]} if tools else {}),
         }
     )
-    return made, {digest_bytes(body): body}
+    return made, {digest_bytes(body): body, **({digest_bytes(NOTING): NOTING} if tools else {})}
+
+
+def _noting_tool(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    text = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    spec = {
+        "input": {"schema": text},
+        "output": {"schema": text},
+        "implementation": {"type": "python", "entry": "tool:note"},
+        **fields,
+    }
+    files = [{"path": "tool.py", "digest": digest_bytes(NOTING)}]
+    return {**component("tools", document("Tool", name, "1.0.0", spec)), "files": files}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What operating executors takes: alerts; the archive's marks, claims of payloads, duties."""
+"""What operating executors takes: alerts; the archive's marks, claims of payloads, duties; accepted runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,8 @@ def upgrade() -> None:
     """Lays down the tables and columns, part by part."""
     _alerts()
     _archive()
+    _queue()
+    _batches_and_keys()
 
 
 def _archive() -> None:
@@ -59,3 +61,59 @@ def _alerts() -> None:
         sa.Column("holder", sa.String(64), nullable=False),
         sa.Column("until", sa.String(32), nullable=False),
     )
+
+
+def _queue() -> None:
+    op.create_table(
+        "queued_runs",
+        sa.Column("run_id", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("tenant", sa.String(255), nullable=False),
+        sa.Column("agent", sa.String(63), nullable=False),
+        sa.Column("batch", sa.String(64)),
+        sa.Column("line", sa.Integer),
+        sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("turn", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("cancelled", sa.Boolean, nullable=False),
+        sa.Column("holder", sa.String(64)),
+        sa.Column("due", sa.String(32)),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("ended_at", sa.String(32)),
+        sa.Column("outcome", sa.String(16)),
+        sa.Column("document", sa.Text, nullable=False),
+        sa.Column("route", sa.Text),
+        sa.Column("error", sa.Text),
+    )
+    op.create_index("queued_runs_by_turn", "queued_runs", ["state", "priority", "turn", "run_id"])
+    op.create_index("queued_runs_by_lane", "queued_runs", ["state", "priority", "tenant", "agent", "turn"])
+    op.create_index("queued_runs_by_due", "queued_runs", ["state", "due"])
+    op.create_index("queued_runs_by_end", "queued_runs", ["state", "ended_at"])
+    op.create_index("queued_runs_by_batch", "queued_runs", ["batch", "line"])
+
+
+def _batches_and_keys() -> None:
+    op.create_table(
+        "batches",
+        sa.Column("batch", sa.String(64), primary_key=True),
+        sa.Column("tenant", sa.String(255), nullable=False),
+        sa.Column("agent", sa.String(63), nullable=False),
+        sa.Column("lines", sa.Integer, nullable=False),
+        sa.Column("cancelled", sa.Boolean, nullable=False),
+        sa.Column("created_at", sa.String(32), nullable=False),
+    )
+    op.create_index("batches_by_time", "batches", ["created_at"])
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("tenant", sa.String(255), primary_key=True),
+        sa.Column("agent", sa.String(63), primary_key=True),
+        sa.Column("key", sa.String(255), primary_key=True),
+        sa.Column("body", sa.String(71), nullable=False),
+        sa.Column("target", sa.String(64), nullable=False),
+        sa.Column("created_at", sa.String(32), nullable=False),
+    )
+    op.create_index("idempotency_keys_by_time", "idempotency_keys", ["created_at"])
+    op.create_index("idempotency_keys_by_target", "idempotency_keys", ["target"])
