@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, exists, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
+from penstock.store.budget_ledger import BudgetLedger
 from penstock.store.clock import moment, now
 from penstock.store.database import Database
 from penstock.store.feedback import FeedbackStore, drop_texts
@@ -50,6 +51,7 @@ class RunStore:
     def ingest(self, records: Iterable[dict[str, Any]]) -> None:
         """Takes in spooled records, all or none. What is known already changes nothing; a final status stays."""
         by_kind: dict[str, list[dict[str, Any]]] = {"event": [], "run": [], "payload": [], "intent": []}
+        by_kind |= {"spending": [], "purse-closed": []}
         for record in records:
             by_kind.setdefault(record["kind"], []).append(record)
         with self._database.write() as connection:
@@ -57,6 +59,7 @@ class RunStore:
             self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
             self._add_payloads(connection, by_kind["payload"])
             self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+            BudgetLedger(self._database).take_in(connection, by_kind["spending"], by_kind["purse-closed"])
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """The run's summary as the engine wrote it; None when the database does not have it (yet)."""
@@ -230,6 +233,7 @@ def _payload_row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_row(run: dict[str, Any]) -> dict[str, Any]:
+    usage = run.get("usage") or {}
     return {
         "run_id": run["runId"],
         "agent": run["agent"],
@@ -242,7 +246,10 @@ def _run_row(run: dict[str, Any]) -> dict[str, Any]:
         "session_id": run.get("sessionId"),
         "started_at": moment(run["startedAt"]),
         "duration_ms": run.get("durationMs"),
-        "cost_usd": (run.get("usage") or {}).get("costUsd"),
+        "cost_usd": usage.get("costUsd"),
+        "team": run.get("team"),
+        "prompt_tokens": usage.get("promptTokens"),
+        "completion_tokens": usage.get("completionTokens"),
         "document": _text(run),
     }
 

@@ -10,8 +10,11 @@ import threading
 from pathlib import Path
 
 import orjson
+from sqlalchemy import select
 
 from penstock.errors import Invalid, Unavailable
+from penstock.store import tables
+from penstock.store.budget_ledger import give_up_blocks
 from penstock.store.database import Database
 from penstock.store.runs import RunStore
 from penstock.store.spool import Spool
@@ -40,6 +43,7 @@ class SpoolDrain:
     ) -> None:
         self.problem: Unavailable | None = None
         self._folder = spool_folder
+        self._database = database
         self._runs = RunStore(database)
         self._spool = spool
         self._taken: dict[Path, int] = {}
@@ -99,12 +103,23 @@ class SpoolDrain:
             return 0  # its executor lives and drains it itself
         try:
             count = sum(self._drain_whole(path) for _, path in segments(folder))
+            self._lose_money(folder.name)
             with contextlib.suppress(OSError):
                 (folder / LOCK).unlink()
                 folder.rmdir()
             return count
         finally:
             lock.release()
+
+    def _lose_money(self, executor: str) -> None:
+        """Counts what an executor that died still held as spent; one that ended well gave it back in its spool."""
+        with self._database.read() as connection:
+            held = connection.scalar(
+                select(tables.budget_blocks.c.executor).where(tables.budget_blocks.c.executor == executor).limit(1)
+            )
+        if held is not None:
+            with self._database.write() as connection:
+                give_up_blocks(connection, executor, lost=True)
 
     def _drain_own(self, spool: Spool) -> int:
         """Takes in the spool of this process; all its segments but the last one grow no more."""
