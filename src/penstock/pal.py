@@ -174,6 +174,10 @@ class ModelFailed(PenstockError):
         self.retry_after_s = retry_after_s
 
 
+class CallRefused(ModelFailed):
+    """A model call that the provider refused by its status, or that never reached it: nobody charges for it."""
+
+
 class ToolFailed(PenstockError):
     """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
 

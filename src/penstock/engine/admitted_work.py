@@ -6,7 +6,7 @@ from typing import Any
 from penstock.engine.controls import Controls, RunClaim
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.run import Run, Work
-from penstock.errors import BudgetSpent, LimitReached
+from penstock.errors import BudgetSpent, LimitReached, Unavailable
 
 
 class AdmittedWork:
@@ -24,6 +24,9 @@ class AdmittedWork:
         try:
             await self._enter(run.claim)
         except BudgetSpent as refusal:
+            run.reject(Failure("budget", refusal.what, refusal.where, refusal.now, refusal.ledger), refusal)
+            raise RunOver from None
+        except Unavailable as refusal:
             run.reject(Failure("budget", refusal.what, refusal.where, refusal.now), refusal)
             raise RunOver from None
         except LimitReached as refusal:
@@ -37,7 +40,7 @@ class AdmittedWork:
     async def _enter(self, claim: RunClaim) -> None:
         run = self._run
         if run.spends:
-            await self._controls.budgets.admit(claim, run.alerted)
+            run.meter.budget = await self._controls.budgets.admit(claim, run.alerted)
         run.place = await self._controls.admission.enter(claim, self._queued)
 
     def _queued(self, level: str, ahead: int) -> None:

@@ -1,9 +1,14 @@
 """Meter: what a run has used so far, held against its limits."""
 
+from typing import Any
+
 from penstock.contracts.agent import Limits
-from penstock.engine.failure import Failure
+from penstock.contracts.budget import Budget
+from penstock.engine.failure import Failure, FailureCode
 from penstock.engine.result import RunUsage
 from penstock.pal import Usage
+
+_NOISE_USD = 1e-9
 
 
 class Meter:
@@ -15,6 +20,10 @@ class Meter:
         self._prompt_tokens = self._completion_tokens = 0
         self._cost_usd: float | None = 0.0
         self._model_calls = self._tool_calls = self._tool_failures = 0
+        self.budget: Budget | None = None
+        """What the project lets the run spend; set when it is admitted."""
+        self._set_aside_usd = self._committed_usd = 0.0
+        self._is_told = False
 
     @property
     def usage(self) -> RunUsage:
@@ -69,6 +78,44 @@ class Meter:
                 "declare spec.price in the model",
             )
         return self._over("maxCostUsd", max_cost_usd) if self._cost_usd > max_cost_usd else None
+
+    def set_aside(self, most_usd: float | None) -> Failure | None:
+        """Sets aside the most that a call can cost, USD, before it is made; None = unknown, see `spend`.
+
+        So calls that are made at once cannot together spend more than the run may.
+        """
+        if most_usd is None:
+            return None
+        spent_usd = max(self._committed_usd, self._cost_usd or 0.0)
+        hard_usd = self.budget.hard_usd if self.budget is not None else None
+        needed_usd = spent_usd + self._set_aside_usd + most_usd
+        if self._limits.max_cost_usd is not None and needed_usd > self._limits.max_cost_usd + _NOISE_USD:
+            return self._too_dear("limit", "limits.maxCostUsd", self._limits.max_cost_usd, most_usd, spent_usd)
+        if hard_usd is not None and needed_usd > hard_usd + _NOISE_USD:
+            return self._too_dear("budget", "the budget of a run", hard_usd, most_usd, spent_usd)
+        self._set_aside_usd += most_usd
+        return None
+
+    def put_back(self, most_usd: float | None, cost_usd: float | None) -> None:
+        """Ends what was set aside for a call; its cost stays, and all of it where that is not known."""
+        if most_usd is not None:
+            self._set_aside_usd -= most_usd
+            self._committed_usd += most_usd if cost_usd is None else cost_usd
+
+    def soft_alert(self) -> dict[str, Any] | None:
+        """What to tell once the run is over its soft budget, the first time; else None."""
+        soft_usd = self.budget.soft_usd if self.budget is not None else None
+        if soft_usd is None or self._is_told or self._committed_usd < soft_usd:
+            return None
+        self._is_told = True
+        return {"scope": "run", "spentUsd": round(self._committed_usd, 9), "limitUsd": soft_usd}
+
+    def _too_dear(self, code: FailureCode, name: str, limit_usd: float, most_usd: float, spent_usd: float) -> Failure:
+        what = (
+            f"{name} of {limit_usd:g} USD does not hold a call that may cost {most_usd:.6f} USD: "
+            f"{spent_usd:.6f} spent, {self._set_aside_usd:.6f} set aside for calls in flight"
+        )
+        return Failure(code, what, self._where, "set parameters.maxTokens in the model, or raise the limit")
 
     def _step(self) -> Failure | None:
         if self._model_calls + self._tool_calls >= self._limits.max_steps:

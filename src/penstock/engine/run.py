@@ -16,7 +16,7 @@ from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
 from penstock.engine.sink import Sink
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Unavailable
 from penstock.governance.policy import Decision
 
 _STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
@@ -219,6 +219,8 @@ class Run:
         self.log.end()
         if unanswerable is not None:
             raise unanswerable
+        if isinstance(self.refusal, Unavailable):  # on record as rejected; whoever asked may get an answer later
+            raise self.refusal
         return result
 
     async def _store_before_answer(self, output: Any) -> PenstockError | None:

@@ -14,11 +14,13 @@ from typing import Any
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
+from penstock.engine.budgets.shared import SharedBudgets
 from penstock.engine.call import new_run_id
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.budgets import open_budgets
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
@@ -55,6 +57,7 @@ class Executor:
         self.parts: EngineParts
         self.database: DatabaseLink
         self.runs: RunReader
+        self.budgets: SharedBudgets
         self._heartbeat: Heartbeat | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
@@ -77,9 +80,12 @@ class Executor:
         )
         self.database = DatabaseLink(settings.database, settings.spool, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        operations, link = self._operations.spec, self.database
+        self.budgets = open_budgets(self.parts.engine, operations, lambda: link.database, self.parts.spool)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
+            await self.budgets.close()
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
@@ -96,6 +102,8 @@ class Executor:
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
+        await self.parts.engine.drain(0)
+        await self.budgets.close()
         await self.parts.close()
         await asyncio.to_thread(self.database.close)
 
@@ -208,6 +216,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.budgets.operate_by(operations.budgets)
 
     def _load(self, release: Release) -> None:
         self.parts.load(release)

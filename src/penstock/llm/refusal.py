@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.pal import ModelCall, ModelFailed
+from penstock.pal import CallRefused, ModelCall, ModelFailed
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{2,59}")
 _REASONS: dict[int, tuple[str, str]] = {
@@ -25,6 +25,9 @@ _REASONS: dict[int, tuple[str, str]] = {
     429: ("refuses more calls for now (rate limit or quota)", "try again later"),
 }
 _CONNECTION = frozenset({"TransportError", "ClientError", "OSError"})
+_NOT_CONNECTED = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
+)
 _ANSWERED = frozenset({"APIStatusError", "HTTPStatusError"})
 _TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
 
@@ -37,7 +40,7 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
     status = getattr(error, "status_code", None)
     causes = _causes(error)
     if _any_of(causes, _CONNECTION):
-        return _connection_failed(call)
+        return _connection_failed(call, was_made=not _any_of(causes, _NOT_CONNECTED))
     if not isinstance(status, int) or (status >= _SERVER_FAULT and not _any_of(causes, _ANSWERED)):
         # LiteLLM says 500 of everything that it cannot read.
         return garbled(call, f"an answer that cannot be read ({kind})")
@@ -46,7 +49,7 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
     told = f"the provider {reason}: {status}{f', {code}' if code else ''} ({kind})"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
     retry_after_s = _retry_after_s(causes) if retryable else None
-    return ModelFailed(told, where=place(call), now=now, retryable=retryable, retry_after_s=retry_after_s)
+    return CallRefused(told, where=place(call), now=now, retryable=retryable, retry_after_s=retry_after_s)
 
 
 def timed_out(call: ModelCall) -> ModelFailed:
@@ -66,9 +69,11 @@ def place(call: ModelCall) -> str:
     return f"{call.ref} ({call.model})"
 
 
-def _connection_failed(call: ModelCall) -> ModelFailed:
+def _connection_failed(call: ModelCall, *, was_made: bool) -> ModelFailed:
+    """One that broke may have carried a request that is paid for; one that was never made has not."""
     told = "the connection to the provider failed"
-    return ModelFailed(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
+    kind = ModelFailed if was_made else CallRefused
+    return kind(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
 
 
 def _retry_after_s(causes: list[BaseException]) -> float | None:
