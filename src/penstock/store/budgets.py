@@ -40,13 +40,17 @@ class Drawn:
 
 
 class NotEnough(Exception):
-    """An account does not hold what is needed; nothing was drawn from any."""
+    """An account does not hold what is needed; nothing was drawn from any.
 
-    def __init__(self, draw: Draw, spent: int, held: int) -> None:
+    `held` is in the hands of all executors, `in_block` of it in those of the one that asks.
+    """
+
+    def __init__(self, draw: Draw, spent: int, held: int, in_block: int = 0) -> None:
         super().__init__(draw.account)
         self.draw = draw
         self.spent = spent
         self.held = held
+        self.in_block = in_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ class BudgetStore:
         account = connection.execute(select(columns.spent_nano, columns.held_nano).where(_account(draw.account))).one()
         granted = _granted(draw, account.spent_nano, account.held_nano)
         if granted is None:
-            raise NotEnough(draw, account.spent_nano, account.held_nano)
+            in_block = connection.scalar(select(tables.budget_blocks.c.nano).where(_block(executor, draw.account)))
+            raise NotEnough(draw, account.spent_nano, account.held_nano, in_block or 0)
         more = update(tables.budget_accounts).where(_account(draw.account))
         connection.execute(more.values(held_nano=columns.held_nano + granted))
         blocks = tables.budget_blocks.c

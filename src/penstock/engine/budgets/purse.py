@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from penstock.contracts.budget import Budget
 from penstock.store.budget_ledger import Account
-from penstock.store.budgets import SHARE_OF_BUDGET, UNBOUNDED_BLOCK, Drawn
+from penstock.store.budgets import SHARE_OF_BUDGET, UNBOUNDED_BLOCK, Drawn, NotEnough
 from penstock.store.money import nano_of
 
 
@@ -53,12 +53,16 @@ class Purse:
     def take(self, drawn: Drawn) -> None:
         """Adds a block, and what the account says of everybody."""
         self.granted += drawn.granted
-        not_in_ledger_yet = max(0, self.used - max(0, self.granted - self._alone - drawn.in_block))
-        self.see(drawn.spent + not_in_ledger_yet)
+        self._seen = drawn.spent + self._not_in_ledger_yet(drawn.in_block)
+        self._used_when_seen = self.used
 
-    def see(self, spent: int) -> None:
-        """What all executors together spent, this one's last calls included."""
-        self._seen, self._used_when_seen = spent, self.used
+    def refused(self, refusal: NotEnough) -> NotEnough:
+        """The refusal with what was spent here and is still on its way to the ledger: it is no longer only held."""
+        on_its_way = min(self._not_in_ledger_yet(refusal.in_block), refusal.held)
+        return NotEnough(refusal.draw, refusal.spent + on_its_way, refusal.held - on_its_way)
+
+    def _not_in_ledger_yet(self, in_block: int) -> int:
+        return max(0, self.used - max(0, self.granted - self._alone - in_block))
 
     def draw_alone(self, need: int) -> bool:
         """A block without the database, within the limit as far as is known here; False if there is none."""

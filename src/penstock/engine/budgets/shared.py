@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from penstock.engine.budgets.allowances import allowances
 from penstock.engine.budgets.purse import Purse
 from penstock.engine.budgets.refusal import as_seen_by, budget_spent, is_hopeless, read_ledger
 from penstock.engine.budgets.spending import Spending
+from penstock.engine.budgets.waiting import WaitingLines
 from penstock.engine.controls import Alerted, RunClaim
 from penstock.engine.sink import Sink
 from penstock.errors import BudgetSpent, PenstockError, Unavailable
@@ -53,10 +54,11 @@ class SharedBudgets:
         self._groups: dict[tuple[str, str, str | None], tuple[Purse, ...]] = {}
         self._day = date.min
         self._turn = asyncio.Lock()
-        self._freed = asyncio.Event()
+        self._waiting = WaitingLines()
         self._refused: dict[Account, tuple[float, NotEnough]] = {}
         self._ledgers: dict[Account, tuple[float, list[dict[str, Any]]]] = {}
         self._unpriced_told: set[tuple[str, str]] = set()
+        self._returning: dict[Account, int] = {}
         self._unwritten: list[dict[str, Any]] = []
         self._count = 0
         self._ticking: asyncio.Task[None] | None = None
@@ -75,8 +77,8 @@ class SharedBudgets:
         """Puts changed rules in force for the next call; money in hand is drawn anew under them."""
         self._rules = rules
         self._groups.clear()
-        for purse in self._purses.values():
-            purse.used_at = 0.0  # idle from now on
+        self._refused.clear()
+        self._take_back(self._purses.values())
 
     async def admit(self, claim: RunClaim, alerted: Alerted) -> Budget:
         """What the run itself may spend. Raises `BudgetSpent`, or `Unavailable` if nobody can say."""
@@ -130,11 +132,9 @@ class SharedBudgets:
             patience = patience if patience is not None else at + WAIT_S
             if is_hopeless(refusal) or at >= patience:
                 raise await self._refusal(claim, refusal)
-            self._freed.clear()
-            try:
-                await asyncio.wait_for(self._freed.wait(), min(POLL_S, patience - at))
-            except TimeoutError:
-                continue
+            await self._waiting.wait(refusal.draw.account, min(POLL_S, patience - at))
+        if patience is not None:
+            self._waiting.wake(purse.account for purse in purses)
 
     async def _draw(self, lacking: Sequence[Purse], need: int) -> NotEnough | None:
         """Draws blocks, one executor's draw at a time; why not, if an account does not hold enough."""
@@ -152,8 +152,10 @@ class SharedBudgets:
     async def _drawn(self, lacking: Sequence[Purse], need: int) -> NotEnough | None:
         draws = [Draw(purse.account, need - purse.free, purse.hard) for purse in lacking]
         try:
+            await self._hand_over()
             drawn = await asyncio.to_thread(lambda: self._store().draw(self._executor, draws))
-        except NotEnough as refusal:
+        except NotEnough as error:
+            [refusal] = [one.refused(error) for one in lacking if one.account == error.draw.account]
             self._refused[refusal.draw.account] = (time.monotonic(), refusal)
             return refusal
         except Unavailable as problem:
@@ -161,7 +163,6 @@ class SharedBudgets:
         for purse in lacking:
             purse.take(drawn[purse.account])
             purse.used_at = time.monotonic()
-        self._freed.set()
         return None
 
     def _drawn_alone(self, lacking: Sequence[Purse], need: int, problem: Unavailable) -> NotEnough | None:
@@ -214,9 +215,9 @@ class SharedBudgets:
             unknown = {"spentUsd": None, "limitUsd": None, "model": model}
             alerted({"scope": "unpriced", "holder": f"agent:{claim.agent}", "period": self._day.isoformat(), **unknown})
 
-    def _settled(self, record: dict[str, Any] | None) -> None:
+    def _settled(self, purses: Sequence[Purse], record: dict[str, Any] | None) -> None:
         """Writes down what a call cost, and wakes whoever waits for what it did not."""
-        self._freed.set()
+        self._waiting.wake([purse.account for purse in purses])
         if record is not None:
             self._count += 1
             record["id"] = f"{self._executor}-{self._count}"
@@ -246,10 +247,20 @@ class SharedBudgets:
         """Returns what lies idle, and forgets the purses of past periods."""
         idle_since = time.monotonic() - IDLE_S
         idle = [purse for purse in self._purses.values() if purse.used_at < idle_since]
-        back = {purse.account: amount for purse in idle if (amount := purse.give_back())}
+        self._take_back(idle)
         bound = {id(purse) for group in self._groups.values() for purse in group}
         for purse in idle:
             if not purse.reserved and id(purse) not in bound:
                 del self._purses[purse.account]
-        if back:
-            await asyncio.to_thread(lambda: self._store().give_back(self._executor, back))
+        await self._hand_over()
+
+    def _take_back(self, purses: Iterable[Purse]) -> None:
+        """Empties purses; the accounts get it by `_hand_over`."""
+        for purse in purses:
+            self._returning[purse.account] = self._returning.get(purse.account, 0) + purse.give_back()
+
+    async def _hand_over(self) -> None:
+        """Gives accounts what purses gave up. If that fails it stays held until this executor ends: never twice."""
+        returning, self._returning = {account: back for account, back in self._returning.items() if back}, {}
+        if returning:
+            await asyncio.to_thread(lambda: self._store().give_back(self._executor, returning))

@@ -21,7 +21,7 @@ class Spending:
         most: int | None,
         purses: Sequence[Purse],
         day: str,
-        settled: Callable[[dict[str, Any] | None], None],
+        settled: Callable[[Sequence[Purse], dict[str, Any] | None], None],
     ) -> None:
         self._claim = claim
         self._model = model
@@ -41,7 +41,7 @@ class Spending:
         for purse in purses:
             purse.reserved -= most
             purse.used += nano or 0
-        self._settled(self._record(nano, estimated=estimated) if nano != 0 else None)
+        self._settled(purses, self._record(nano, estimated=estimated) if nano != 0 else None)
 
     def _record(self, nano: int | None, *, estimated: bool) -> dict[str, Any]:
         claim = self._claim
