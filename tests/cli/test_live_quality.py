@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from penstock.cli.main import main
-from penstock.cli.period import since
 from penstock.contracts.routing_table import RoutingTable, TableSource
 from penstock.errors import WrongUse
 from penstock.registry.load import load_registry
@@ -26,6 +25,7 @@ from penstock.scaffold.reference import reference_files
 from penstock.settings import load_settings
 from penstock.store.database import open_database
 from penstock.store.feedback import Feedback, FeedbackStore
+from penstock.store.period import since
 from penstock.store.runs import RunStore
 from penstock.testing.executor_world import in_prod
 from penstock.testing.project import Project, project

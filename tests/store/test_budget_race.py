@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,16 +23,19 @@ from penstock.store.spool_drain import SpoolDrain
 
 HARD_USD, MOST_USD = 2.0, 0.02
 DAY, NOON = "2026-11-29", datetime(2026, 11, 29, 12, tzinfo=UTC)
-ENOUGH_USD = 0.6
-"""Once so much is spent one process is killed."""
+ENOUGH_USD = 0.1
+"""Once the second process has spent so much the first one is killed."""
 
 
-def spend(url: str, folder: str, bill: str, at_once: int) -> None:
-    """Makes calls until the budget refuses them; each real cost goes to the bill, as a provider would note it."""
-    asyncio.run(_spend(url, Path(folder), bill, at_once))
+def spend(url: str, folder: str, bill: str, calls_each: int) -> None:
+    """Makes calls until the budget refuses them; each real cost goes to the bill, as a provider would note it.
+
+    After `calls_each` calls of each of its tasks a call never ends: somebody has to kill the process.
+    """
+    asyncio.run(_spend(url, Path(folder), bill, calls_each))
 
 
-async def _spend(url: str, folder: Path, bill: str, at_once: int) -> None:
+async def _spend(url: str, folder: Path, bill: str, calls_each: int) -> None:
     database = open_database(url)
     spool = Spool(folder / "spool")
     drain = SpoolDrain(folder / "spool", database, spool)
@@ -42,17 +46,19 @@ async def _spend(url: str, folder: Path, bill: str, at_once: int) -> None:
     claim = RunClaim("run", "clerk", "desk", None, "direct", Limits.model_validate({}))
 
     async def calls() -> None:
+        made = 0
         while True:
             try:
                 money = await budgets.reserve(claim, "models/fake@1.0.0", MOST_USD, lambda data: None)
             except BudgetSpent:
                 return
+            made += 1
             cost_usd = random.uniform(0, MOST_USD)
             os.write(billing, f"{nano_of(cost_usd)}\n".encode())
-            await asyncio.sleep(random.uniform(0, 0.01))
+            await asyncio.sleep(random.uniform(0, 0.01) if made < calls_each else 3_600)
             money.settle(cost_usd)
 
-    await asyncio.gather(*(calls() for _ in range(at_once)))
+    await asyncio.gather(*(calls() for _ in range(12)))
     await budgets.close()
     spool.close()
     drain.close()
@@ -66,15 +72,13 @@ def test_processes_at_once_and_one_killed_never_spend_more_than_the_budget(datab
     bills = [tmp_path / f"bill-{number}" for number in range(2)]
     homes = [tmp_path / f"home-{number}" for number in range(2)]
     processes = [
-        context.Process(target=spend, args=(database_url, str(home), str(bill), 12))
-        for home, bill in zip(homes, bills, strict=True)
+        context.Process(target=spend, args=(database_url, str(home), str(bill), calls_each))
+        for home, bill, calls_each in zip(homes, bills, (5, 1_000_000), strict=True)
     ]
-    for process in processes:
-        process.start()
-    until = time.monotonic() + 60
-    while billed(bills[0]) < ENOUGH_USD * NANO / 2 and processes[0].is_alive():
-        assert time.monotonic() < until, "nothing is spent"
-        time.sleep(0.005)
+    processes[0].start()
+    wait_for(lambda: billed(bills[0]) > 0)
+    processes[1].start()
+    wait_for(lambda: billed(bills[1]) > ENOUGH_USD * NANO)
     assert processes[0].pid is not None
     os.kill(processes[0].pid, signal.SIGKILL)
     for process in processes:
@@ -92,6 +96,13 @@ def test_processes_at_once_and_one_killed_never_spend_more_than_the_budget(datab
     lost = [line for line in budgets.ledger.lines("agent:clerk", limit=1_000) if line["kind"] == "lost"]
     assert [line["estimated"] for line in lost] == [True]
     database.close()
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < until, "nothing is spent"
+        time.sleep(0.005)
 
 
 def billed(*bills: Path) -> int:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from penstock.cli.output import json_option, say, show
-from penstock.cli.period import since as parse_since
 from penstock.cli.subject import workspace_here
 from penstock.errors import Unavailable, WrongUse
 from penstock.release.workspace import Workspace
+from penstock.store.period import since as parse_since
 
 if TYPE_CHECKING:
     from penstock.contracts.eval_suite import EvalSpec

@@ -52,6 +52,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "feedback": ("feedback", "Say what a user thinks of a live run."),
     "judge": ("judge", "Score the share of live runs that suites ask for."),
     "slo": ("slo", "Show what agents promise beside what their live runs show."),
+    "budget": ("budget", "Show what may be spent and was; correct it."),
+    "cost": ("cost", "Show what runs cost."),
     "cancel": ("run", "End a run of an executor."),
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),

@@ -5,12 +5,12 @@ from typing import Any
 import click
 
 from penstock.cli.output import json_option, say, show
-from penstock.cli.period import since as parse_since
 from penstock.cli.subject import workspace_here
 from penstock.contracts.eval_suite import Online
 from penstock.contracts.policy import Stage
 from penstock.errors import NotFound, PenstockError
 from penstock.release.workspace import Workspace
+from penstock.store.period import since as parse_since
 
 LEAST_COVERAGE = 0.99
 

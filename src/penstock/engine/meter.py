@@ -1,14 +1,16 @@
 """Meter: what a run has used so far, held against its limits."""
 
+from collections import Counter
 from typing import Any
 
 from penstock.contracts.agent import Limits
 from penstock.contracts.budget import Budget
 from penstock.engine.failure import Failure, FailureCode
 from penstock.engine.result import RunUsage
-from penstock.pal import Usage
+from penstock.pal import USD_DIGITS, Usage
 
 _NOISE_USD = 1e-9
+NOT_TOLD = "(not known)"
 
 
 class Meter:
@@ -24,6 +26,8 @@ class Meter:
         """What the project lets the run spend; set when it is admitted."""
         self._set_aside_usd = self._committed_usd = 0.0
         self._is_told = False
+        self._by_model: dict[str, Usage] = {}
+        self._unpriced: Counter[str] = Counter()
 
     @property
     def usage(self) -> RunUsage:
@@ -36,6 +40,18 @@ class Meter:
             self._tool_calls,
             self._tool_failures,
         )
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """What each model was used for; `costUsd` is of the calls whose price is known."""
+        return {
+            name: {
+                "promptTokens": used.prompt_tokens,
+                "completionTokens": used.completion_tokens,
+                "costUsd": used.cost_usd,
+                "unpricedCalls": self._unpriced[name],
+            }
+            for name, used in self._by_model.items()
+        }
 
     def model_call(self) -> Failure | None:
         """Counts a model call that is about to be made."""
@@ -57,14 +73,22 @@ class Meter:
         """Counts a tool call that gave no result, for whatever reason."""
         self._tool_failures += 1
 
-    def spend(self, usage: Usage) -> Failure | None:
-        """Adds what a model call used; over the limit is over, also with the last call."""
+    def spend(self, usage: Usage, model: str = "") -> Failure | None:
+        """Adds what a call of `model` (a reference) used; over the limit is over, also with the last call."""
+        used = self._by_model.setdefault(model or NOT_TOLD, Usage(0, 0, 0.0))
+        known = usage.cost_usd is not None
+        self._unpriced[model or NOT_TOLD] += int(not known)
+        self._by_model[model or NOT_TOLD] = Usage(
+            used.prompt_tokens + usage.prompt_tokens,
+            used.completion_tokens + usage.completion_tokens,
+            (used.cost_usd or 0.0) + (usage.cost_usd or 0.0),
+        )
         self._prompt_tokens += usage.prompt_tokens
         self._completion_tokens += usage.completion_tokens
         if usage.cost_usd is None or self._cost_usd is None:
             self._cost_usd = None
         else:
-            self._cost_usd += usage.cost_usd
+            self._cost_usd = round(self._cost_usd + usage.cost_usd, USD_DIGITS)
         if self._prompt_tokens + self._completion_tokens > self._limits.max_tokens:
             return self._over("maxTokens", self._limits.max_tokens)
         max_cost_usd = self._limits.max_cost_usd

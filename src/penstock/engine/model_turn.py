@@ -66,7 +66,7 @@ class ModelTurn:
         run.log.emit("llm.finished", {**started, **_facts(answer, before)}, *spans)
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
-        run.check(run.meter.spend(answer.usage))
+        run.check(run.meter.spend(answer.usage, deployment.ref))
         return answer
 
     def _require_leave(self) -> None:

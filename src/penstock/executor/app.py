@@ -14,6 +14,7 @@ from penstock import __version__
 from penstock.errors import Fault, Invalid, PenstockError
 from penstock.executor.executor import Executor
 from penstock.executor.loopback import LoopbackOnly
+from penstock.executor.money_routes import money_routes
 from penstock.executor.openapi import describe
 from penstock.executor.problems import Problem, internal, problem_of
 from penstock.executor.record_routes import record_routes
@@ -30,7 +31,7 @@ def build_app(executor: Executor) -> ASGIApp:
     """The executor's whole HTTP interface; documentation pages are left out, they would load scripts from elsewhere."""
     app = FastAPI(title="Penstock executor", version=__version__, docs_url=None, redoc_url=None)
     app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
-    for router in (run_routes(executor), state_routes(executor), record_routes(executor)):
+    for router in (run_routes(executor), state_routes(executor), record_routes(executor), money_routes(executor)):
         app.include_router(router)
     app.add_exception_handler(PenstockError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -166,6 +166,11 @@ class Executor:
             await asyncio.sleep(QUIET_S)
 
     @property
+    def operations(self) -> OperationsSpec:
+        """What the platform team set, as in force."""
+        return self._operations.spec
+
+    @property
     def table(self) -> RoutingTable:
         """The table in force; raises `Unavailable` while there is none."""
         current = self.watch.current

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from penstock.errors import PenstockError
+from penstock.errors import BudgetSpent, PenstockError
 
 URN = "urn:penstock:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -22,6 +22,7 @@ TITLES: Mapping[str, str] = {
     "conflict": "Its state does not allow it",
     "invalid": "The request breaks its contract",
     "limit-reached": "A limit refuses it for now",
+    "budget-spent": "A budget is used up",
     "wrong-use": "The request makes no sense",
     "unavailable": "Something that it needs is away",
     "model-failed": "The model gave no usable answer",
@@ -124,7 +125,9 @@ def problem_of(error: PenstockError) -> Problem:
         return error.problem
     retry_after_s = 1 if error.http_status in {429, 503} else None
     faults = [fault.as_dict() for fault in getattr(error, "faults", ())]
-    extra = {"faults": faults} if faults else {}
+    extra: dict[str, Any] = {"faults": faults} if faults else {}
+    if isinstance(error, BudgetSpent):
+        extra["ledger"] = error.ledger
     return Problem(error.http_status, error.slug, error.what, error.where, error.now, retry_after_s, extra=extra)
 
 
@@ -142,8 +145,7 @@ def problem_of_run(run: Mapping[str, Any]) -> Problem:
         slug = f"{slug}:{code}"
     extra = {name: value for name, value in run.items() if name not in {"status", "output"}}
     extra["runStatus"] = ended
-    if error.get("faults"):
-        extra["faults"] = error["faults"]
+    extra |= {name: error[name] for name in ("faults", "ledger") if error.get(name)}
     return Problem(
         status,
         slug,

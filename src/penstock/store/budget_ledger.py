@@ -99,12 +99,16 @@ class BudgetLedger:
 
     def _spend(self, connection: Connection, spendings: Iterable[Mapping[str, Any]]) -> None:
         """Moves what was spent from what the executor held to what the account spent."""
+        by_holders: dict[tuple[Any, ...], int] = defaultdict(int)
+        for one in spendings:
+            key = one["executor"], one["day"], one["agent"], one["team"], one["tenant"]
+            by_holders[key] += one["nano"] or 0
         spent: dict[Account, int] = defaultdict(int)
         by_block: dict[tuple[Account, str], int] = defaultdict(int)
-        for one in spendings:
-            for account in accounts_of(one):
-                spent[account] += one["nano"] or 0
-                by_block[account, str(one["executor"])] += one["nano"] or 0
+        for (executor, day, *names), nano in by_holders.items():
+            for account in accounts_of({"day": day, **dict(zip(HOLDERS, names, strict=True))}):
+                spent[account] += nano
+                by_block[account, str(executor)] += nano
         for account in sorted(spent):
             add_to_account(self._database, connection, account, spent=spent[account])
         blocks, accounts = tables.budget_blocks.c, tables.budget_accounts.c
@@ -176,14 +180,13 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
         "kind": "call",
         "at": one["at"],
         "day": one["day"],
-        "period": None,
-        **{kind: one[kind] for kind in HOLDERS},
+        "agent": one["agent"],
+        "team": one["team"],
+        "tenant": one["tenant"],
         "run_id": one["runId"],
         "model": one["model"],
         "nano": one["nano"],
         "estimated": int(one["estimated"]),
-        "who": None,
-        "reason": None,
     }
 
 
