@@ -61,8 +61,9 @@ def make_release(
     mode: str = "workflow",
     model: str = "paced/model",
     parameters: dict[str, Any] | None = None,
+    output_usd: float = 0,
 ) -> tuple[Release, dict[str, bytes]]:
-    """A release without tools; its prompt says its version."""
+    """A release without tools; its prompt says its version. `output_usd` is the price of 1,000,000 tokens."""
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
     pinned = document(
@@ -84,7 +85,7 @@ def make_release(
         {"name": "strangers", "effect": "deny", "actions": start, "subjects": ["tenant:stranger"], "reason": "no"},
         {"name": "all", "effect": "allow", "actions": [*start, "model.use", "tool.call"]},
     ]}  # fmt: skip
-    price = {"inputUsdPer1M": 0, "outputUsdPer1M": 0}
+    price = {"inputUsdPer1M": 0, "outputUsdPer1M": output_usd}
     asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
     made = Release.model_validate(
         {
