@@ -21,7 +21,7 @@ from penstock.store.money import NANO, nano_of
 from penstock.store.spool import Spool
 from penstock.store.spool_drain import SpoolDrain
 
-HARD_USD, MOST_USD = 2.0, 0.02
+HARD_USD, MOST_USD, AT_ONCE = 2.0, 0.02, 12
 DAY, NOON = "2026-11-29", datetime(2026, 11, 29, 12, tzinfo=UTC)
 ENOUGH_USD = 0.1
 """Once the second process has spent so much the first one is killed."""
@@ -40,7 +40,9 @@ async def _spend(url: str, folder: Path, bill: str, calls_each: int) -> None:
     spool = Spool(folder / "spool")
     drain = SpoolDrain(folder / "spool", database, spool)
     rules = BudgetRules.model_validate({"agents": {"clerk": {"day": {"hardUsd": HARD_USD}}}})
-    budgets = SharedBudgets(rules, lambda: BudgetStore(database), spool, spool.executor, lambda: NOON)
+    budgets = SharedBudgets(
+        rules, lambda: BudgetStore(database), spool, spool.executor, folder=spool.folder, now=lambda: NOON
+    )
     budgets.start()
     billing = os.open(bill, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     claim = RunClaim("run", "clerk", "desk", None, "direct", Limits.model_validate({}))
@@ -58,7 +60,7 @@ async def _spend(url: str, folder: Path, bill: str, calls_each: int) -> None:
             await asyncio.sleep(random.uniform(0, 0.01) if made < calls_each else 3_600)
             money.settle(cost_usd)
 
-    await asyncio.gather(*(calls() for _ in range(12)))
+    await asyncio.gather(*(calls() for _ in range(AT_ONCE)))
     await budgets.close()
     spool.close()
     drain.close()
@@ -94,7 +96,8 @@ def test_processes_at_once_and_one_killed_never_spend_more_than_the_budget(datab
     assert (after.held, after.executors) == (0, 0)
     assert after.spent == budgets.ledger.sums("agent:clerk", period=DAY).spent
     lost = [line for line in budgets.ledger.lines("agent:clerk", limit=1_000) if line["kind"] == "lost"]
-    assert [line["estimated"] for line in lost] == [True]
+    assert [(line["estimated"], line["amountUsd"] >= 0.01) for line in lost] == [(True, True)]
+    assert after.spent <= billed(*bills) + AT_ONCE * nano_of(MOST_USD)  # no more than its calls could have cost
     database.close()
 
 

@@ -18,7 +18,8 @@ def open_budgets(
 
     To be closed once no run is left, and before the spool is.
     """
-    budgets = SharedBudgets(operations.budgets, lambda: BudgetStore(database()), spool, spool.executor)
+    rules, store = operations.budgets, lambda: BudgetStore(database())
+    budgets = SharedBudgets(rules, store, spool, spool.executor, folder=spool.folder)
     engine.controls = replace(engine.controls, budgets=budgets)
     budgets.start()
     return budgets

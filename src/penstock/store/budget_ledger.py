@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,8 +138,12 @@ def add_to_account(database: Database, connection: Connection, account: Account,
     connection.execute(insert.on_conflict_do_update(index_elements=["holder", "period"], set_=more), values)
 
 
-def give_up_blocks(connection: Connection, executor: str, *, lost: bool = False) -> None:
-    """Ends what an executor held. `lost` = it died with it: nobody knows what of it is spent, so all counts as spent.
+Unknown = Callable[[Account, int], int]
+"""How much of a block nobody can tell whether it is spent, given its account and size."""
+
+
+def give_up_blocks(connection: Connection, executor: str, unknown: Unknown = lambda account, nano: 0) -> None:
+    """Ends what an executor held: what is `unknown` of it counts as spent, the rest goes back.
 
     Called again it finds nothing.
     """
@@ -148,9 +152,10 @@ def give_up_blocks(connection: Connection, executor: str, *, lost: bool = False)
     found = connection.execute(query.order_by(blocks.holder, blocks.period)).all()
     for holder, period, nano in found:
         values: dict[str, Any] = {"held_nano": accounts.held_nano - nano}
-        if lost and nano:
-            values["spent_nano"] = accounts.spent_nano + nano
-            connection.execute(tables.budget_ledger.insert(), _lost_row(executor, holder, period, nano))
+        lost = unknown((holder, period), nano)
+        if lost:
+            values["spent_nano"] = accounts.spent_nano + lost
+            connection.execute(tables.budget_ledger.insert(), _lost_row(executor, holder, period, lost))
         of_account = and_(accounts.holder == holder, accounts.period == period)
         connection.execute(update(tables.budget_accounts).where(of_account).values(**values))
     if found:
@@ -170,7 +175,7 @@ def _lost_row(executor: str, holder: str, period: str, nano: int) -> dict[str, A
         "nano": nano,
         "estimated": 1,
         "who": f"executor {executor}",
-        "reason": "the executor died with this in hand; what of it was spent is not known",
+        "reason": "the executor died in the middle of calls: what they cost is not known",
     }
 
 

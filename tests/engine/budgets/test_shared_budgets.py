@@ -79,7 +79,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
             return BudgetStore(database)
 
         parsed = BudgetRules.model_validate(rules)
-        budgets = SharedBudgets(parsed, store, rig.sink, executor, lambda: clock[0])
+        budgets = SharedBudgets(parsed, store, rig.sink, executor, now=lambda: clock[0])
         rig.engine.controls = Controls(budgets=budgets)
         made.append(World(rig, budgets, database, clock, away))
         return made[-1]

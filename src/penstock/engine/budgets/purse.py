@@ -36,6 +36,16 @@ class Purse:
         self.declared = declared
 
     @property
+    def drawn(self) -> int:
+        """What was drawn from the account itself."""
+        return self.granted - self._alone
+
+    @property
+    def committed(self) -> int:
+        """What is spent or set aside."""
+        return self.used + self.reserved
+
+    @property
     def free(self) -> int:
         """What may be set aside without asking anybody; below 0 where a call cost more than was thought possible."""
         return self.granted - self.used - self.reserved
@@ -62,7 +72,7 @@ class Purse:
         return NotEnough(refusal.draw, refusal.spent + on_its_way, refusal.held - on_its_way)
 
     def _not_in_ledger_yet(self, in_block: int) -> int:
-        return max(0, self.used - max(0, self.granted - self._alone - in_block))
+        return max(0, self.used - max(0, self.drawn - in_block))
 
     def draw_alone(self, need: int) -> bool:
         """A block without the database, within the limit as far as is known here; False if there is none."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from penstock.contracts.budget import Budget, BudgetRules
@@ -19,6 +20,7 @@ from penstock.errors import BudgetSpent, PenstockError, Unavailable
 from penstock.store.budget_ledger import Account
 from penstock.store.budgets import BudgetStore, Draw, NotEnough
 from penstock.store.money import nano_of, usd_of
+from penstock.store.purse_file import PurseFile
 
 LOG = logging.getLogger("penstock.engine")
 WAIT_S = 2.0
@@ -34,7 +36,8 @@ class SharedBudgets:
     """Sets money aside before each call, in all budgets that bind it or in none, and writes down what was spent.
 
     `store` gives the accounts, raising `Unavailable` while the database is away; `executor` is the name of the spool
-    that `sink` writes: whoever drains it knows by that whose money it was. `now` is the time, UTC.
+    that `sink` writes: whoever drains it knows by that whose money it was. `folder` is that spool's, where it also
+    finds what was in hand, if this process is killed; None = nobody looks. `now` is the time, UTC.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class SharedBudgets:
         store: Callable[[], BudgetStore],
         sink: Sink,
         executor: str,
+        *,
+        folder: Path | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._rules = rules
@@ -50,6 +55,7 @@ class SharedBudgets:
         self._sink = sink
         self._executor = executor
         self._now = now
+        self._file = PurseFile(folder) if folder is not None else None
         self._purses: dict[Account, Purse] = {}
         self._groups: dict[tuple[str, str, str | None], tuple[Purse, ...]] = {}
         self._day = date.min
@@ -72,6 +78,8 @@ class SharedBudgets:
         if self._ticking is not None:
             self._ticking.cancel()
         self._write({"kind": "purse-closed", "executor": self._executor})
+        if self._file is not None:
+            self._file.close()
 
     def operate_by(self, rules: BudgetRules) -> None:
         """Puts changed rules in force for the next call; money in hand is drawn anew under them."""
@@ -97,6 +105,7 @@ class SharedBudgets:
         for purse in purses:
             purse.reserved += most
             purse.used_at = at
+        self._note(purses)
         await self._alert(purses, alerted)
         unpriced = most_usd is None
         return Spending(claim, model, None if unpriced else most, purses, self._day.isoformat(), self._settled)
@@ -163,6 +172,7 @@ class SharedBudgets:
         for purse in lacking:
             purse.take(drawn[purse.account])
             purse.used_at = time.monotonic()
+        self._note(lacking)
         return None
 
     def _drawn_alone(self, lacking: Sequence[Purse], need: int, problem: Unavailable) -> NotEnough | None:
@@ -217,6 +227,7 @@ class SharedBudgets:
 
     def _settled(self, purses: Sequence[Purse], record: dict[str, Any] | None) -> None:
         """Writes down what a call cost, and wakes whoever waits for what it did not."""
+        self._note(purses)
         self._waiting.wake([purse.account for purse in purses])
         if record is not None:
             self._count += 1
@@ -258,6 +269,13 @@ class SharedBudgets:
         """Empties purses; the accounts get it by `_hand_over`."""
         for purse in purses:
             self._returning[purse.account] = self._returning.get(purse.account, 0) + purse.give_back()
+            self._note([purse])
+
+    def _note(self, purses: Iterable[Purse]) -> None:
+        """Notes what is in hand where it outlives this process."""
+        if self._file is not None:
+            for purse in purses:
+                self._file.put(purse.account, purse.drawn, purse.committed)
 
     async def _hand_over(self) -> None:
         """Gives accounts what purses gave up. If that fails it stays held until this executor ends: never twice."""
