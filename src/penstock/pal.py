@@ -199,7 +199,10 @@ class ToolFailed(PenstockError):
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves."""
+    """One request to a provider. `parameters` may hold `{"secret": NAME}`, which the provider resolves.
+
+    `traceparent` is the header that goes along, None where none is to.
+    """
 
     ref: str
     model: str
@@ -210,6 +213,7 @@ class ModelCall:
     response_format: Mapping[str, Any] | None = None
     timeout_s: float = 60.0
     on_delta: Callable[[str], None] | None = None
+    traceparent: str | None = None
 
 
 class ModelProvider(Protocol):
@@ -222,7 +226,7 @@ class ModelProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolInvocation:
-    """One call of a tool; `deadline` is on the monotonic clock, seconds."""
+    """One call of a tool; `deadline` is on the monotonic clock, seconds; `traceparent` is for what the tool calls."""
 
     call_id: str
     idempotency_key: str
@@ -230,6 +234,7 @@ class ToolInvocation:
     run_id: str
     agent: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
 
 
 class ToolRunner(Protocol):

@@ -53,6 +53,10 @@ class Settings(BaseModel):
     gitlab_url: str = Field("", description="As https://gitlab.example.com; its token is PENSTOCK_GITLAB_TOKEN.")
     gitlab_project: str = Field("", description="The project's path or number there, as shop/agents.")
     notify_url: str = Field("", description="Where changes are told as CloudEvents by HTTP; empty means nowhere.")
+    otlp_url: str = Field("", description="An OTLP receiver of traces, as http://127.0.0.1:4318; empty means none.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How the executor logs: lines, or one JSON object a line."
+    )
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
 
     @property

@@ -31,6 +31,14 @@ from penstock.testing.executor_world import in_prod
 from penstock.testing.project import Project, project
 
 AGENT = "testcase-generator"
+OPERATIONS = """\
+apiVersion: penstock.dev/v1
+kind: Operations
+metadata: {name: default}
+spec:
+  alerts:
+    rules: [{name: own-burn, when: burn-rate, factor: 40.0}]
+"""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 Answer = tuple[int, dict[str, Any]]
 
@@ -67,8 +75,8 @@ def add_runs(made: Project, *statuses: str) -> list[str]:
     assert prod is not None
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     database = open_database(load_settings(made.root).database)
-    for number, status in enumerate(statuses):
-        RunStore(database).ingest(list(_live_run(f"r{number}", prod.release, status, at)))
+    found = (_live_run(f"r{number}", prod.release, status, at) for number, status in enumerate(statuses))
+    RunStore(database).ingest(record for records in found for record in records)
     FeedbackStore(database).put(Feedback("r0", AGENT, prod.release, "prod", 1.0))
     database.close()
     return [f"r{number}" for number in range(len(statuses))]
@@ -128,6 +136,24 @@ def test_a_missed_promise_is_exit_status_1(
     assert "0 of 2 chosen runs are scored (0.0%, less than 99%), 2 waiting" in text
 
 
+def test_the_error_budget_and_how_fast_it_burns(
+    served: Project, agentctl: Callable[..., Answer], capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_runs(served, *["failed"] * 30, *["finished"] * 70)
+    (row,) = agentctl("slo", "--since", "1h")[1]["rows"]
+    budget = row["errorBudget"]
+    assert (budget["objective"], budget["runs"], budget["failed"], budget["left"]) == (0.99, 100, 30, -29.0)
+    fast, slow = row["burnRates"]
+    assert (fast["name"], fast["burning"], fast["short"]["rate"]) == ("burn-fast", True, pytest.approx(30))
+    assert (slow["long"]["window"], slow["short"]["window"]) == ("6h", "30m")
+    served.write({"pipelines/operations.yaml": OPERATIONS})
+    main(["--project", str(served.root), "slo", AGENT])
+    text = capfd.readouterr().out
+    assert "error budget   -2900% left: 30 of 1 failures" in text
+    assert "own-burn       within: burn rate 1h 30.0, 5m 30.0, alert at 40" in text
+    assert "burn-fast" not in text
+
+
 def test_no_run_is_no_data_and_never_a_promise_kept(
     served: Project, agentctl: Callable[..., Answer], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +163,8 @@ def test_no_run_is_no_data_and_never_a_promise_kept(
     main(["--project", str(served.root), "slo", AGENT])
     text = capfd.readouterr().out
     assert f"{AGENT}@1.0.0 in prod: no data" in text
+    assert "error budget   no data (0 runs: one failure is allowed in 100)" in text
+    assert "burn-fast      no data: burn rate 1h ?, 5m ?, alert at 14.4 (0 runs, at least 10 are needed)" in text
     assert "no data (no run)  [no data: at least 99.00%]" in text
     assert agentctl("slo", AGENT, "--stage", "canary")[1]["rows"] == []
 

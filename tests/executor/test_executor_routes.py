@@ -250,6 +250,9 @@ def test_openapi_describes_every_route(executor: Running) -> None:
         ("/v1/reports/{agent}/{version}/{evidence}/{file}", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
+        ("/metrics", "get"),
+        ("/v1/metrics/summary", "get"),
+        ("/v1/alerts", "get"),
     }
     references = {part["$ref"] for part in _all(document) if "$ref" in part}
     assert references

@@ -63,7 +63,7 @@ def test_a_database_of_a_newer_penstock_is_no_outage(world: World) -> None:
 def test_the_real_model_library_answers_and_is_loaded_before_readiness(world: World) -> None:
     release = world.release("echo", "2.0.0", model="scripted/qa-rules")
     world.publish(echo=in_prod("2.0.0", release))
-    words = [*AGENTCTL, "--project", str(world.root), *SERVE]
+    words = [*AGENTCTL, "--project", str(world.root), *SERVE, "--log-format", "json", "--access-log"]
     executor = launch(words, world.root / "errors-serve.txt")
     world.running.append(executor)
     ready = httpx.get(f"{executor.url}/readyz")
@@ -73,7 +73,11 @@ def test_the_real_model_library_answers_and_is_loaded_before_readiness(world: Wo
     assert result["status"] == "finished"
     assert result["output"].startswith("Scripted model")
     assert executor.stop() == 0
-    assert executor.errors.read_text().startswith("insecure: no identity")
+    said = executor.errors.read_text().splitlines()
+    assert said[0].startswith("insecure: no identity")
+    logged = [json.loads(line) for line in said if line.startswith("{")]
+    (asked,) = [line for line in logged if line.get("path") == "/v1/agents/echo/runs"]
+    assert (asked["method"], asked["status"], asked["traceId"]) == ("POST", 200, result["traceId"])
 
     here = agentctl(world.root, "run", "echo", "--input", '{"text": "The user can log in."}', "--json")
     assert here.returncode == 0, here.stderr

@@ -179,3 +179,15 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - the server is another thread's
             await asyncio.sleep(0.005)
+
+
+async def test_the_trace_goes_along_beside_headers_of_the_spec(
+    provider: LiteLLMProvider, over_http: Calls, model_server: ModelServer
+) -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    parameters = {**model_server.parameters, "extraHeaders": {"x-team": "qa"}}
+    await provider.complete(over_http(traceparent=parent, parameters=parameters))
+    headers = model_server.last_request[1]
+    assert (headers["traceparent"], headers["x-team"]) == (parent, "qa")
+    await provider.complete(over_http())
+    assert "traceparent" not in model_server.last_request[1]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +33,15 @@ async def test_arguments_params_and_ids_reach_the_tool(bench: Any, call: Any, ki
     )
     result = await bench.runner().run(tool, call({"text": "grün\n\u2028"}))
     assert result == {"a": {"text": "grün\n\u2028"}, "p": {"limit": 3}, "i": ["c_1", "run/c_1"], "in_time": True}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_tool_knows_the_trace_that_it_belongs_to(bench: Any, call: Any, kind: str) -> None:
+    tool = bench.tool(f"{kind} act(arguments, ctx): return {{'trace': ctx.traceparent}}\n")
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    runner = bench.runner()
+    assert await runner.run(tool, replace(call(), traceparent=parent)) == {"trace": parent}
+    assert await runner.run(tool, call()) == {"trace": None}
 
 
 async def test_a_plain_def_runs_elsewhere_and_an_async_def_here(bench: Any, call: Any) -> None:

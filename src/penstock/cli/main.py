@@ -54,6 +54,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "slo": ("slo", "Show what agents promise beside what their live runs show."),
     "budget": ("budget", "Show what may be spent and was; correct it."),
     "cost": ("cost", "Show what runs cost."),
+    "metrics": ("metrics", "Show figures of stored live runs."),
+    "alerts": ("alerts", "Show what operators were told of."),
     "cancel": ("run", "End a run of an executor."),
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),

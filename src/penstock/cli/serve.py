@@ -22,9 +22,20 @@ from penstock.errors import WrongUse
     show_default=True,
     help="Seconds that runs in flight have to finish after SIGTERM or SIGINT.",
 )
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Default: the project's (PENSTOCK_LOG_FORMAT).")
+@click.option("--access-log", is_flag=True, help="Log a line for each request.")
 @click.option("--insecure-dev", is_flag=True, help="Without identity: loopback only, callers are who they say.")
 @json_option
-def serve(host: str, port: int, releases: str | None, drain_s: float, insecure_dev: bool, as_json: bool) -> int:
+def serve(
+    host: str,
+    port: int,
+    releases: str | None,
+    drain_s: float,
+    log_format: str | None,
+    access_log: bool,
+    insecure_dev: bool,
+    as_json: bool,
+) -> int:
     """Runs released agents over HTTP.
 
     The first line on stdout is the bound URL (with --json: {"url", "pid"}). A first SIGTERM or SIGINT drains and
@@ -44,14 +55,13 @@ def serve(host: str, port: int, releases: str | None, drain_s: float, insecure_d
     from penstock.executor.server import serve as serve_executor
 
     require_loopback(host)
-    settings = project_settings()
-    if releases:
-        settings = settings.model_copy(update={"releases_url": releases})
+    wanted = {"releases_url": releases, "log_format": log_format}
+    settings = project_settings().model_copy(update={name: value for name, value in wanted.items() if value})
 
     def announce(url: str) -> None:
         click.echo(orjson.dumps({"url": url, "pid": os.getpid()}).decode() if as_json else url)
         say("insecure: no identity, loopback only; routing tables are unsigned")
 
     executor = Executor(settings)
-    serve_executor(executor, build_app(executor), Listening(host, port, drain_s), announce)
+    serve_executor(executor, build_app(executor), Listening(host, port, drain_s, access_log), announce)
     return 0

@@ -23,10 +23,14 @@ LEAST_COVERAGE = 0.99
 def slo(agent: str | None, stage: Stage | None, since: str, as_json: bool) -> int:
     """Shows the live runs of what stands in canary and prod beside its SLO, with what judges and users say of them.
 
-    Exit status 1 when a promise is missed. Where there is no run, or a figure is not known, it says so.
+    The error budget is of the period, burn rates are of the windows that the alert rules name; both are of the agent's
+    runs at the stage, whatever version answered. Exit status 1 when a promise is missed. Where there is no run, or a
+    figure is not known, it says so.
     """
+    from penstock.executor.operations_file import read_operations
     from penstock.executor.stored import open_stored
     from penstock.registry.document_faults import did_you_mean
+    from penstock.registry.layout import OPERATIONS
     from penstock.release.slo import slo_rows
 
     begun = parse_since(since)
@@ -38,9 +42,10 @@ def slo(agent: str | None, stage: Stage | None, since: str, as_json: bool) -> in
         what = f"the routing table has no agent {agent!r}" if agent is not None else "there is no routing table yet"
         raise NotFound(what, where=workspace.releases.url, now=hint)
     suites = _suites(workspace)
+    alerts = read_operations(workspace.settings.root / OPERATIONS).alerts
     with open_stored(workspace.settings) as database:
         release = workspace.releases.get_release
-        rows = list(slo_rows(database, table, release, suites, begun, agent=agent, stage=stage))
+        rows = list(slo_rows(database, table, release, suites, begun, agent=agent, stage=stage, alerts=alerts))
     document = {"since": begun, "rows": [row.as_document() for row in rows]}
     show(document, "\n\n".join(map(_text, document["rows"])) or "nothing stands there", as_json=as_json)
     return 1 if any(row.outcome == "missed" for row in rows) else 0
@@ -66,6 +71,8 @@ def _text(row: Any) -> str:
         lines.append(f"  {name:14} {_mean(mean, 'scores')}")
     lines += [f"  {_coverage(one)}" for one in row["coverage"]]
     lines.append(f"  {'feedback up':14} {_mean(row['feedback'], 'words')}")
+    lines.append(f"  {'error budget':14} {_budget(row['errorBudget'])}")
+    lines += [f"  {one['name']:14} {_burn(one)}" for one in row["burnRates"]]
     return "\n".join(lines)
 
 
@@ -88,6 +95,19 @@ def _mean(mean: dict[str, Any], unit: str) -> str:
     if not mean["n"]:
         return "no data"
     return f"{mean['mean']:.3f} ({mean['lower']:.3f} to {mean['upper']:.3f}) of {mean['n']} {unit}"
+
+
+def _budget(budget: dict[str, Any]) -> str:
+    used = f"{budget['failed']} of {budget['allowed']:g} failures"
+    return f"no data ({budget['why']})" if budget["left"] is None else f"{budget['left']:.0%} left: {used}"
+
+
+def _burn(burn: dict[str, Any]) -> str:
+    words = {True: "BURNING", False: "within", None: "no data"}
+    windows = (burn["long"], burn["short"])
+    shown = [f"{one['window']} {'?' if one['rate'] is None else format(one['rate'], '.1f')}" for one in windows]
+    why = next((f" ({one['why']})" for one in windows if one["rate"] is None), "")
+    return f"{words[burn['burning']]}: burn rate {', '.join(shown)}, alert at {burn['factor']:g}{why}"
 
 
 def _coverage(one: dict[str, Any]) -> str:

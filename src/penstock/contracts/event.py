@@ -24,6 +24,7 @@ EventType = Literal[
     "breaker.closed",
     "fallback.used",
     "budget.alerted",
+    "alert.raised",
     "run.finished",
     "run.failed",
     "run.cancelled",

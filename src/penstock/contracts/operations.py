@@ -8,6 +8,7 @@ from penstock.contracts.breaker import BreakerRules
 from penstock.contracts.budget import BudgetRules
 from penstock.contracts.capacity import CapacityRules
 from penstock.contracts.document import Document, NamedMetadata, Spec
+from penstock.contracts.operations_alerts import Alerts
 
 
 class OperationsSpec(Spec):
@@ -15,6 +16,7 @@ class OperationsSpec(Spec):
 
     limits: CapacityRules = Field(default_factory=lambda: CapacityRules.model_validate({}))
     budgets: BudgetRules = Field(default_factory=lambda: BudgetRules.model_validate({}))
+    alerts: Alerts = Field(default_factory=lambda: Alerts.model_validate({}))
     breakers: BreakerRules = Field(default_factory=lambda: BreakerRules.model_validate({}))
 
 

@@ -47,10 +47,12 @@ def assemble(
     sink: Sink | None = None,
     executor: str | None = None,
     provider: ModelProvider | None = None,
+    observed: Callable[[Sink], Sink] | None = None,
 ) -> EngineParts:
     """The engine of one process: LiteLLM (or `provider`), python tools, and the spool of `settings` or a `sink`.
 
-    `blob` gives prompt and code bytes by digest; secrets come from the environment; `executor` names the spool.
+    `blob` gives prompt and code bytes by digest; secrets come from the environment; `executor` names the spool;
+    `observed` puts something in front of either.
     Raises `Unavailable` when the spool cannot be written. To be called on the event loop that the engine is to use.
     """
     from penstock.llm.provider import LiteLLMProvider  # here, so that an engine in a test needs neither of the two
@@ -60,4 +62,5 @@ def assemble(
     provider = LiteLLMProvider(os.environ) if provider is None else provider
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     records: Sink = spool if spool is not None else sink  # type: ignore[assignment]
+    records = observed(records) if observed is not None else records
     return EngineParts(Engine(RuntimeRouter(runtimes), provider, tools, records), provider, tools, spool)

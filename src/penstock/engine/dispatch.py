@@ -10,6 +10,7 @@ from penstock.contracts.release import Release
 from penstock.engine.call import RunCall, new_trace_id
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.run import BeforeAnswer
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.pal import Message
 from penstock.routing import Caller, Route, RoutingTable
@@ -61,7 +62,7 @@ class Dispatcher:
         *,
         mode: Literal["live", "dry"] = "live",
         stream: bool = False,
-        parent: tuple[str, str] | None = None,
+        parent: TraceParent | None = None,
     ) -> RunHandle:
         """Starts a run for `caller`, under `caller.run_id`; `parent` is the caller's (trace id, span id).
 
@@ -76,7 +77,7 @@ class Dispatcher:
         try:
             route = table.select(agent, caller, pinned)
         except Refused as refusal:
-            return self._reject(table, agent, run_input, caller, refusal)
+            return self._reject(table, agent, run_input, caller, refusal, parent)
         release, body = self._ready(route)
         runtime = self.engine.runtimes.choose(release, route.runtime, self._default_runtime)
         trace_id, parent_span_id = parent or (new_trace_id(), None)
@@ -124,7 +125,15 @@ class Dispatcher:
             )
         return self.sessions
 
-    def _reject(self, table: RoutingTable, agent: str, run_input: Any, caller: Caller, refusal: Refused) -> RunHandle:
+    def _reject(
+        self,
+        table: RoutingTable,
+        agent: str,
+        run_input: Any,
+        caller: Caller,
+        refusal: Refused,
+        parent: TraceParent | None,
+    ) -> RunHandle:
         """Puts the refusal on record under the version that would have answered; raises it if there is none."""
         routes = table.record.agents[agent]
         entry = routes.prod or routes.canary or next(iter(routes.dev), None)
@@ -137,6 +146,8 @@ class Dispatcher:
         except PenstockError:
             raise refusal from None
         call = replace(_call(route, release, body, run_input, caller), routed_by=None)  # nothing was chosen
+        if parent is not None:
+            call = replace(call, trace_id=parent[0], parent_span_id=parent[1])
         return self.engine.reject(call, refusal)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.engine.admitted_work import AdmittedWork
+from penstock.engine.alert_rules import RunRules
 from penstock.engine.call import RunCall
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
 from penstock.engine.controls import Controls
@@ -20,6 +21,7 @@ from penstock.engine.runtime_places import RuntimePlaces
 from penstock.engine.shape import places
 from penstock.engine.sink import NoSink, Sink
 from penstock.engine.tool_door import ToolDoor
+from penstock.engine.trace_context import traceparent
 from penstock.engine.work import RuntimeWork
 from penstock.errors import Conflict, Invalid, PenstockError, Refused
 from penstock.pal import Doors, Message, ModelProvider, ToolRunner
@@ -46,6 +48,11 @@ class RunHandle:
     def call(self) -> RunCall:
         """What the run was made of."""
         return self._run.call
+
+    @property
+    def traceparent(self) -> str:
+        """The run's span, as the header of W3C trace context says it."""
+        return traceparent(self._run.call.trace_id, self._run.span_id)
 
     @property
     def is_done(self) -> bool:
@@ -110,6 +117,7 @@ class Engine:
         self._tools = tools
         self._sink = sink
         self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
+        self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
         self._running: dict[str, RunHandle] = {}
         self._ended: OrderedDict[str, RunHandle] = OrderedDict()
@@ -126,6 +134,7 @@ class Engine:
         compiled = self._shelf.take(call.release, call.prompt_body)
         runtime = self.runtimes.choose(call.release, call.runtime, call.runtime)
         run = Run(call, compiled, self._sink_of(call), before_answer)
+        run.log.watch = self.alert_rules.of(call) if self.alert_rules is not None else None
         messages = self._admit(run)
         if messages is None:
             return self._launch(run, None)

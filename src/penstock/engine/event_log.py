@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import uuid_utils
 
@@ -29,12 +29,25 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+class Watch(Protocol):
+    """Gives the data of each alert.raised that a run calls for (`engine.alert_rules.RunWatch`)."""
+
+    def __call__(self, event: Event) -> Iterable[dict[str, Any]]:
+        """Sees each event."""
+        ...
+
+    def first_token(self, at: str) -> Iterable[dict[str, Any]]:
+        """Hears when the first text was streamed."""
+        ...
+
+
 class EventLog:
     """Emits a run's events. After a terminal event nothing is emitted any more."""
 
     def __init__(self, call: RunCall, compiled: CompiledRelease, sink: Sink, span_id: str) -> None:
         self.events: list[Event] = []
         self.closed = False
+        self.watch: Watch | None = None
         self._sink = sink
         self._form = _form(call, compiled, span_id)
         self._deltas = 0
@@ -54,6 +67,8 @@ class EventLog:
             self.closed = True
         else:
             self._tell(event)
+            if self.watch is not None:
+                self._raise(self.watch(event))
         return event
 
     def delta(self, text: str) -> None:
@@ -64,6 +79,8 @@ class EventLog:
             data = {"after": len(self.events), "index": self._deltas, "text": text}
             self._tell(self._event("token.delta", data, None, None, None))
         self._deltas += 1
+        if self._deltas == 1 and self.watch is not None:
+            self._raise(self.watch.first_token(now()))
 
     def end(self, problem: Exception | None = None) -> None:
         """Hands the terminal event to the listeners, now that it is durable, or the problem that kept it from being."""
@@ -102,6 +119,10 @@ class EventLog:
             self._listeners.discard(queue)
             if dropped is not None and not self._ended:
                 dropped()
+
+    def _raise(self, alerts: Iterable[dict[str, Any]]) -> None:
+        for alert in alerts:
+            self.emit("alert.raised", alert)
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:

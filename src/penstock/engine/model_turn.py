@@ -16,6 +16,7 @@ from penstock.engine.model_retry import PatientAsking
 from penstock.engine.paid_provider import PaidProvider, Unaffordable
 from penstock.engine.run import Run
 from penstock.engine.scope import CallVanished
+from penstock.engine.trace_context import traceparent
 from penstock.pal import Message, ModelAnswer, ModelCall, ModelFailed, ModelProvider, ToolOffer, ToolRequest, Usage
 
 
@@ -93,6 +94,7 @@ class ModelTurn:
             response_format=request["responseFormat"],
             timeout_s=max(0.001, run.deadline - time.monotonic()),
             on_delta=self._delta if run.call.stream else None,
+            traceparent=traceparent(run.call.trace_id, spans[0]),
         )
         try:
             return await self._called(call, started, spans)

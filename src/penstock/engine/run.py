@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from penstock.contracts.canonical import digest
@@ -29,6 +30,9 @@ class Work(Protocol):
         """The output. Raises `RunOver` once the run was stopped."""
         ...
 
+
+CURRENT_RUN: ContextVar[RunCall | None] = ContextVar("penstock_run", default=None)
+"""What the code that is running runs for; None outside of a run. For logs."""
 
 BeforeAnswer = Callable[[Any], Awaitable[None]]
 """What must be stored before a finished run is answered, given its output; raises `PenstockError` if it cannot be."""
@@ -158,6 +162,7 @@ class Run:
 
         No work = the run was rejected.
         """
+        CURRENT_RUN.set(self.call)  # in the run's own task, and so in all that it starts
         output = None
         if work is not None:
             try:

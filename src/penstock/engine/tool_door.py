@@ -19,6 +19,7 @@ from penstock.engine.model_turn import replay_miss
 from penstock.engine.run import Run
 from penstock.engine.scope import CallOverdue, CallVanished
 from penstock.engine.shape import places
+from penstock.engine.trace_context import traceparent
 from penstock.errors import Fault
 from penstock.pal import ToolAnswer, ToolFailed, ToolInvocation, ToolRequest, ToolRunner
 
@@ -99,7 +100,7 @@ class ToolDoor:
         run.log.emit("tool.started", dict(facts), *spans)
         response: dict[str, Any]
         try:
-            result = await self._obtain(tool, arguments, facts)
+            result = await self._obtain(tool, arguments, facts, spans[0])
             content = _checked(tool, result)
             response = {"result": result}
         except _Refusal as refusal:
@@ -109,7 +110,7 @@ class ToolDoor:
         run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
         return content
 
-    async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any]) -> Any:
+    async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any], span_id: str) -> Any:
         """The result as the mode gives it; `facts` say where it came from."""
         run, writes = self._run, tool.spec.side_effects == "write"
         mode = run.call.mode
@@ -130,16 +131,17 @@ class ToolDoor:
             if writes:
                 raise _shadow_refusal(tool)
         facts["source"] = "tool"
-        return await self._called(tool, arguments, facts["callId"])
+        return await self._called(tool, arguments, facts["callId"], span_id)
 
-    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str) -> Any:
+    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, span_id: str) -> Any:
         run = self._run
+        parent = traceparent(run.call.trace_id, span_id)
         key = f"{run.call.run_id}/{call_id}"
         if tool.spec.side_effects == "write":
             await self._intend(tool, call_id, key)
         timeout_s = tool.spec.timeout_ms / 1000
         deadline = min(time.monotonic() + timeout_s, run.deadline)
-        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments)
+        invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
         overdue = f"{tool.component.ref} did not answer within {tool.spec.timeout_ms} ms"
         try:
             return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)

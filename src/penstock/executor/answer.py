@@ -8,6 +8,8 @@ from starlette.types import Send
 
 from penstock.executor.problems import Problem
 
+Header = tuple[bytes, bytes]
+
 
 class JsonAnswer(Response):
     """A JSON document as orjson writes it."""
@@ -19,20 +21,20 @@ class JsonAnswer(Response):
         return orjson.dumps(content)
 
 
-async def send_json(send: Send, document: Any, *, close: bool = False) -> None:
-    """Sends a 200 with `document`; `close` ends the connection after it."""
-    headers = [(b"content-type", b"application/json")]
+async def send_json(send: Send, document: Any, *more: Header, close: bool = False) -> None:
+    """Sends a 200 with `document` and these headers; `close` ends the connection after it."""
+    headers = [(b"content-type", b"application/json"), *more]
     if close:
         headers.append((b"connection", b"close"))
     await _send(send, 200, headers, orjson.dumps(document))
 
 
-async def send_problem(send: Send, problem: Problem) -> None:
-    """Sends a problem."""
-    await _send(send, problem.status, problem.headers(), orjson.dumps(problem.as_document()))
+async def send_problem(send: Send, problem: Problem, *more: Header) -> None:
+    """Sends a problem, with these headers."""
+    await _send(send, problem.status, [*problem.headers(), *more], orjson.dumps(problem.as_document()))
 
 
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def _send(send: Send, status: int, headers: list[Header], body: bytes) -> None:
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

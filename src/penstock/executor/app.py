@@ -21,6 +21,7 @@ from penstock.executor.record_routes import record_routes
 from penstock.executor.run_route import RunRoute
 from penstock.executor.run_routes import run_routes
 from penstock.executor.state_routes import state_routes
+from penstock.executor.telemetry_routes import telemetry_routes
 
 LOG = logging.getLogger("penstock.executor")
 RUN_PATH = "/v1/agents/{agent}/runs"
@@ -31,7 +32,8 @@ def build_app(executor: Executor) -> ASGIApp:
     """The executor's whole HTTP interface; documentation pages are left out, they would load scripts from elsewhere."""
     app = FastAPI(title="Penstock executor", version=__version__, docs_url=None, redoc_url=None)
     app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
-    for router in (run_routes(executor), state_routes(executor), record_routes(executor), money_routes(executor)):
+    routers = (run_routes, state_routes, record_routes, money_routes, telemetry_routes)
+    for router in (routes(executor) for routes in routers):
         app.include_router(router)
     app.add_exception_handler(PenstockError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

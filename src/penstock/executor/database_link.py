@@ -12,6 +12,7 @@ from penstock.store.runs import RunStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
 from penstock.store.spool_drain import SpoolDrain
+from penstock.store.spool_folder import held_bytes
 
 LOG = logging.getLogger("penstock.executor")
 RETRY_S = 2.0
@@ -46,6 +47,11 @@ class DatabaseLink:
     def problem(self) -> Unavailable | None:
         """Why it could not be opened, or why runs stay in the spool; None when all is well."""
         return self._problem or (self._drain.problem if self._drain is not None else None)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What the spool holds and the database does not yet."""
+        return self._drain.backlog_bytes if self._drain is not None else held_bytes(self._spool.folder)
 
     @property
     def database(self) -> Database:

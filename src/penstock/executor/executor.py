@@ -19,6 +19,7 @@ from penstock.engine.call import new_run_id
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
+from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
 from penstock.executor.budgets import open_budgets
 from penstock.executor.database_link import DatabaseLink
@@ -27,6 +28,7 @@ from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
 from penstock.executor.run_reader import RunReader
+from penstock.executor.telemetry.telemetry import Telemetry
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -58,6 +60,7 @@ class Executor:
         self.database: DatabaseLink
         self.runs: RunReader
         self.budgets: SharedBudgets
+        self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
@@ -73,7 +76,9 @@ class Executor:
         """Starts everything; raises `PenstockError` when it cannot serve even without what may come later."""
         settings = self.settings
         self._operations = OperationsFile(settings.root)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider)
+        self.telemetry.use(self._operations.spec.alerts)
+        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
@@ -89,6 +94,7 @@ class Executor:
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
+        self.telemetry.start()
         self._library.start()
         self._following = asyncio.create_task(self._follow_operations())
         return self
@@ -105,6 +111,7 @@ class Executor:
         await self.parts.engine.drain(0)
         await self.budgets.close()
         await self.parts.close()
+        await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
@@ -129,8 +136,10 @@ class Executor:
         """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
         await asyncio.to_thread(self._library.wait)
 
-    async def submit(self, agent: str, identity: Identity, order: RunOrder, stream: bool) -> RunHandle:
-        """Starts a run; raises whatever stands against it."""
+    async def submit(
+        self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
+    ) -> RunHandle:
+        """Starts a run, in the trace of `parent` if there is one; raises whatever stands against it."""
         caller = Caller(
             identity.tenant,
             identity.user,
@@ -139,7 +148,7 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -188,6 +197,7 @@ class Executor:
         """Readiness and everything that a person asks first; `ready` only if `reasons` is empty."""
         current = self.watch.current
         reasons = list(self._unready())
+        self.telemetry.cold_start.mark(ready=not reasons)
         return {
             "ready": not reasons,
             "reasons": reasons,
@@ -222,6 +232,7 @@ class Executor:
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
         self.budgets.operate_by(operations.budgets)
+        self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
         self.parts.load(release)
@@ -269,13 +280,16 @@ class _ModelLibrary:
         LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
 
 
-def _assembled(settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+def _assembled(
+    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
+) -> EngineParts:
     declarations = read_declarations(settings.root)
     if provider is None:
-        return assemble(settings, declarations, blob)
+        return assemble(settings, declarations, blob, observed=telemetry.observed)
     tools = PythonToolRunner(settings.cache, blob, os.environ)
     spool = Spool(settings.spool)
-    return EngineParts(Engine(RuntimeRouter(declarations), provider, tools, spool), provider, tools, spool)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    return EngineParts(engine, provider, tools, spool)
 
 
 def _told(problem: PenstockError | None) -> dict[str, Any] | None:

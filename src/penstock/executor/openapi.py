@@ -129,6 +129,7 @@ def _run_operation() -> dict[str, Any]:
             header("X-Penstock-Tenant", "Whose run it is."),
             header("X-Penstock-User", "The person behind the request."),
             header("X-Penstock-Stage", "The same as `stage` in the body."),
+            header("traceparent", "W3C trace context: the run joins this trace. The answer names the run's span."),
         ],
         "requestBody": {
             "required": True,

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from starlette.types import Receive, Scope, Send
 
 from penstock.engine.engine import RunHandle
+from penstock.engine.trace_context import parent_of
 from penstock.errors import PenstockError
-from penstock.executor.answer import send_json, send_problem
+from penstock.executor.answer import Header, send_json, send_problem
 from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
 from penstock.executor.order import read_identity, read_order
@@ -45,7 +46,7 @@ class RunRoute:
                 await send_problem(send, internal())
                 return
             if _wants_stream(scope):
-                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events())
+                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events(), [_traced(handle)])
             else:
                 await self._answer(handle, receive, send)
 
@@ -55,20 +56,21 @@ class RunRoute:
         headers = scope["headers"]
         identity = read_identity(headers)
         order = read_order(await read_body(receive, headers))
-        return await self._executor.submit(scope["path_params"]["agent"], identity, order, _wants_stream(scope))
+        agent, stream = scope["path_params"]["agent"], _wants_stream(scope)
+        return await self._executor.submit(agent, identity, order, stream, parent_of(headers))
 
     async def _answer(self, handle: RunHandle, receive: Receive, send: Send) -> None:
         async with _cancelled_with_client(handle, receive):
             try:
                 result = await handle.result()
             except PenstockError as error:
-                await send_problem(send, problem_of(error))
+                await send_problem(send, problem_of(error), _traced(handle))
                 return
         document = result.as_document()
         if result.status == "finished":
-            await send_json(send, document, close=self._executor.is_draining)
+            await send_json(send, document, _traced(handle), close=self._executor.is_draining)
         else:
-            await send_problem(send, problem_of_run(document))
+            await send_problem(send, problem_of_run(document), _traced(handle))
 
 
 @contextlib.asynccontextmanager
@@ -83,6 +85,10 @@ async def _cancelled_with_client(handle: RunHandle, receive: Receive) -> AsyncIt
         yield
     finally:
         watching.cancel()
+
+
+def _traced(handle: RunHandle) -> Header:
+    return b"traceparent", handle.traceparent.encode()
 
 
 def _cancel(handle: RunHandle) -> None:

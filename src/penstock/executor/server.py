@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -16,6 +14,8 @@ from starlette.types import ASGIApp
 from penstock.errors import Unavailable
 from penstock.executor.executor import Executor
 from penstock.executor.protocol import BoundedProtocol
+from penstock.executor.telemetry.access_log import AccessLog
+from penstock.executor.telemetry.log_format import set_up_logs
 
 INTERRUPTED = 130
 CLOSE_S = 5  # for connections to end once every run has
@@ -23,11 +23,12 @@ CLOSE_S = 5  # for connections to end once every run has
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the executor listens, and how long a shutdown waits for runs in flight (seconds)."""
+    """Where the executor listens, how long a shutdown waits for runs (seconds), whether requests are logged."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     drain_s: float = 30.0
+    access_log: bool = False
 
 
 def serve(executor: Executor, app: ASGIApp, listening: Listening, announce: Callable[[str], None]) -> None:
@@ -37,11 +38,9 @@ def serve(executor: Executor, app: ASGIApp, listening: Listening, announce: Call
     A second signal ends the process at once with status 130.
     """
     bound = _bind(listening)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    set_up_logs(executor.settings.log_format, access=listening.access_log)
     config = uvicorn.Config(
-        app,
+        AccessLog(app) if listening.access_log else app,
         http=BoundedProtocol,
         loop="uvloop",
         ws="none",

@@ -41,6 +41,8 @@ def request_of(call: ModelCall, secrets: Mapping[str, str]) -> tuple[dict[str, A
         "num_retries": 0,
         "_skip_mcp_handler": True,  # tools are functions; LiteLLM's gateway needs a package and reads each of them
     }
+    if call.traceparent is not None:
+        request["extra_headers"] = {**(request.get("extra_headers") or {}), "traceparent": call.traceparent}
     if call.tools:
         request["tools"] = [tool.as_function() for tool in call.tools]
     if call.response_format is not None:

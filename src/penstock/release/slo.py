@@ -7,14 +7,17 @@ from typing import Any, Literal
 
 from penstock.contracts.agent import Slo
 from penstock.contracts.eval_suite import Online
+from penstock.contracts.operations_alerts import DEFAULT_ALERTS, Alerts, BurnRate
 from penstock.contracts.policy import Stage
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import AgentRoutes, Entry, RoutingTable
 from penstock.errors import Unavailable
 from penstock.gates.live_figures import judge_figures, judged, mean_cost_usd, percentile_ms
+from penstock.release.burn_rate import Burn, ErrorBudget, burns, error_budget
 from penstock.scoring.online import Coverage, coverage
 from penstock.scoring.statistics.betting import betting_test
 from penstock.store.database import Database
+from penstock.store.run_figures import RunFigures
 from penstock.store.run_scores import RunScoreStore
 from penstock.store.runs import RunRow, RunStore
 
@@ -66,6 +69,8 @@ class SloRow:
     judges: Mapping[str, Mean]
     coverage: tuple[Coverage, ...]
     feedback: Mean
+    budget: ErrorBudget
+    burns: tuple[Burn, ...]
 
     @property
     def outcome(self) -> Outcome:
@@ -87,6 +92,8 @@ class SloRow:
             "judges": {name: mean.as_document() for name, mean in self.judges.items()},
             "coverage": [one.as_document() for one in self.coverage],
             "feedback": self.feedback.as_document(),
+            "errorBudget": self.budget.as_document(),
+            "burnRates": [one.as_document() for one in self.burns],
         }
 
 
@@ -99,14 +106,16 @@ def slo_rows(
     *,
     agent: str | None = None,
     stage: Stage | None = None,
+    alerts: Alerts = DEFAULT_ALERTS,
 ) -> Iterator[SloRow]:
     """What stands in canary and prod (or at `stage`) by the table in force, with its live runs since then (RFC 3339).
 
-    `onlines` are the agents whose suites score live runs. Raises `Unavailable`.
+    `onlines` are the agents whose suites score live runs; `alerts` say which burn rates are looked at. Error budget and
+    burn rates are of all the agent's runs at the stage, whatever version answered. Raises `Unavailable`.
     """
     for name, routes in sorted(table.agents.items()):
         for place, entry in _standing(routes, stage) if agent in {None, name} else ():
-            yield _row(database, (name, place, entry), releases(entry.release), onlines.get(name), since)
+            yield _row(database, (name, place, entry), releases(entry.release), onlines.get(name), since, alerts)
 
 
 def mean_of(values: Sequence[float]) -> Mean:
@@ -132,7 +141,12 @@ def _standing(routes: AgentRoutes, stage: Stage | None) -> Iterator[tuple[Stage,
 
 
 def _row(
-    database: Database, standing: tuple[str, Stage, Entry], release: Release, online: Online | None, since: str
+    database: Database,
+    standing: tuple[str, Stage, Entry],
+    release: Release,
+    online: Online | None,
+    since: str,
+    alerts: Alerts,
 ) -> SloRow:
     agent, stage, entry = standing
     runs = RunStore(database)
@@ -140,6 +154,9 @@ def _row(
     rows = runs.live_runs(*of)
     counted = judged(rows)
     store = RunScoreStore(database)
+    objective = release.agent.spec.slo.success_rate
+    rules = [rule for rule in alerts.rules if isinstance(rule, BurnRate) and rule.applies(agent, stage)]
+    figures = RunFigures(database)
     covered = coverage(store, agent, online, since, release=entry.release, stage=stage) if online is not None else []
     return SloRow(
         agent=agent,
@@ -152,6 +169,8 @@ def _row(
         judges={one.scorer: mean_of(one.values) for one in judge_figures(runs.live_scores(*of))},
         coverage=tuple(covered),
         feedback=mean_of([float(rating > 0) for rating in runs.live_ratings(*of)]),
+        budget=error_budget(objective, *figures.tallies(agent, stage, [since])),
+        burns=tuple(burns(figures, (agent, stage, objective), rules)),
     )
 
 

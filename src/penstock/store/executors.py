@@ -1,14 +1,14 @@
 """Executors: what each process that serves last said of itself."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import delete, select
 
 from penstock.store import tables
-from penstock.store.clock import moment, now
 from penstock.store.database import Database
+from penstock.store.shared_clock import before, shared_now
 
 FORGOTTEN_S = 86_400.0
 """An executor that said nothing for so long is no longer named."""
@@ -54,7 +54,7 @@ class ExecutorStore:
         changes = {name: value for name, value in values.items() if name != "id"}
         insert: Any = self._database.insert(tables.executors)
         with self._database.write() as connection:
-            at = {"at": _now(connection)}
+            at = {"at": shared_now(connection)}
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["id"], set_={**changes, **at}), {**values, **at}
             )
@@ -64,7 +64,7 @@ class ExecutorStore:
         columns = tables.executors.c
         same = (columns.host == beat.host) & (columns.url == beat.url) & (columns.id != beat.id)
         with self._database.write() as connection:
-            oldest = _before(_now(connection), FORGOTTEN_S)
+            oldest = before(shared_now(connection), FORGOTTEN_S)
             connection.execute(delete(tables.executors).where(same | (columns.at < oldest)))
         self.put(beat)
 
@@ -77,8 +77,8 @@ class ExecutorStore:
         """Every executor that spoke within a day and did not say that it ends, by address."""
         columns = tables.executors.c
         with self._database.read() as connection:
-            at = _now(connection)
-            query = select(tables.executors).where(columns.at >= _before(at, FORGOTTEN_S))
+            at = shared_now(connection)
+            query = select(tables.executors).where(columns.at >= before(at, FORGOTTEN_S))
             rows = connection.execute(query.order_by(columns.host, columns.url, columns.id)).mappings().all()
         return [Heard(_beat(dict(row)), _seconds(row["at"], at)) for row in rows]
 
@@ -90,18 +90,6 @@ def _row(beat: Beat) -> dict[str, Any]:
 
 def _beat(row: dict[str, Any]) -> Beat:
     return Beat(**{name: value for name, value in row.items() if name != "at"})
-
-
-def _now(connection: Connection) -> str:
-    """The time by the one clock that all who write here share; SQLite's is this machine's."""
-    if connection.dialect.name != "postgresql":
-        return now()
-    at: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return moment(at.isoformat())
-
-
-def _before(at: str, seconds: float) -> str:
-    return moment((datetime.fromisoformat(at) - timedelta(seconds=seconds)).isoformat())
 
 
 def _seconds(since: str, at: str) -> float:

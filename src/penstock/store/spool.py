@@ -89,6 +89,11 @@ class Spool:
             raise unwritable(self.folder, OSError(0, f"no answer of the disk for {timeout_s:g} s")) from None
 
     @property
+    def waiting(self) -> int:
+        """Records that are not on the disk yet."""
+        return self._appended - self._durable
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed: its folder is then like that of an executor that is gone."""
         return self._closed

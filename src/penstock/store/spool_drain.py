@@ -20,7 +20,7 @@ from penstock.store.purse_file import NAME as PURSES
 from penstock.store.purse_file import read_purses
 from penstock.store.runs import RunStore
 from penstock.store.spool import Spool
-from penstock.store.spool_folder import LOCK, SpoolLock, segments
+from penstock.store.spool_folder import LOCK, SpoolLock, held_bytes, segments
 
 log = logging.getLogger(__name__)
 IDLE_S = 0.2
@@ -66,6 +66,11 @@ class SpoolDrain:
                     where=str(self._folder),
                     now="check the folder; nothing that was not taken in was deleted",
                 ) from None
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What this process's spool holds and the database does not yet."""
+        return held_bytes(self._spool.folder, self._taken) if self._spool is not None else 0
 
     def close(self) -> None:
         """Ends the thread after a last turn; what that leaves, the next executor of the folder takes in."""

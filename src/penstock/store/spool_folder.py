@@ -1,7 +1,9 @@
 """The folder of one executor's spool: its lock, and its numbered segments."""
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.errors import Unavailable
@@ -40,6 +42,15 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
     """The folder's segments by number, oldest first."""
     found = [path for path in folder.glob(f"*{SEGMENT}") if path.stem.isdigit()]
     return sorted((int(path.stem), path) for path in found)
+
+
+def held_bytes(folder: Path, taken: Mapping[Path, int] | None = None) -> int:
+    """Bytes in the folder's segments, less what was taken in of each; one that goes meanwhile counts nothing."""
+    held = 0
+    for _, path in segments(folder):
+        with contextlib.suppress(FileNotFoundError):
+            held += path.stat().st_size - (taken or {}).get(path, 0)
+    return max(0, held)
 
 
 def flush_folder(folder: Path) -> None:

@@ -257,3 +257,29 @@ budget_ledger = Table(
     Index("budget_ledger_by_team", "team", "at"),
     Index("budget_ledger_by_tenant", "tenant", "at"),
 )
+
+# What operators were told of. `told_at` NULL = the webhook does not know it yet, or there is none.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("rule", String(63), nullable=False),
+    Column("agent", String(63), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("first_at", String(32), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("told_at", String(32)),
+    Column("document", Text, nullable=False),
+    Index("alerts_by_time", "at"),
+    Index("alerts_by_rule", "rule", "agent", "first_at"),
+)
+
+# Which executor evaluates the rules that look at all runs, and until when nobody else does.
+alert_leases = Table(
+    "alert_leases",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", String(32), nullable=False),
+)

@@ -109,7 +109,8 @@ class PythonToolRunner:
     ) -> Any:
         if loaded.function is None:
             return await self._ask_worker(loaded, tool, call, secrets)
-        context = ToolContext(call.call_id, call.idempotency_key, call.deadline, _copy(tool.params), secrets)
+        params = _copy(tool.params)
+        context = ToolContext(call.call_id, call.idempotency_key, call.deadline, params, secrets, call.traceparent)
         with self._watchdog.watch(loaded.code, call.call_id):
             try:
                 return await loaded.function(_copy(call.arguments), context)
@@ -127,6 +128,7 @@ class PythonToolRunner:
             "deadline": call.deadline,
             "params": tool.params,
             "secrets": secrets,
+            "traceparent": call.traceparent,
             "arguments": call.arguments,
         }
         try:

@@ -81,6 +81,7 @@ def _answer(tool: Callable[..., Any], request: Request) -> dict[str, Any]:
         deadline=request["deadline"],
         params=request["params"],
         secrets=request["secrets"],
+        traceparent=request.get("traceparent"),
     )
     try:
         result = tool(request["arguments"], context)

@@ -1,4 +1,4 @@
-"""What executors in production need: budgets, and what cost is summed up by."""
+"""What executors in production need: budgets, what cost is summed up by, alerts."""
 
 import json
 
@@ -13,8 +13,32 @@ BATCH = 1_000
 
 def upgrade() -> None:
     """Lays down the tables of each part."""
+    _alerts()
     _budgets()
     _cost()
+
+
+def _alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("rule", sa.String(63), nullable=False),
+        sa.Column("agent", sa.String(63), nullable=False),
+        sa.Column("severity", sa.String(16), nullable=False),
+        sa.Column("first_at", sa.String(32), nullable=False),
+        sa.Column("at", sa.String(32), nullable=False),
+        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("told_at", sa.String(32)),
+        sa.Column("document", sa.Text, nullable=False),
+    )
+    op.create_index("alerts_by_time", "alerts", ["at"])
+    op.create_index("alerts_by_rule", "alerts", ["rule", "agent", "first_at"])
+    op.create_table(
+        "alert_leases",
+        sa.Column("name", sa.String(63), primary_key=True),
+        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("until", sa.String(32), nullable=False),
+    )
 
 
 def _budgets() -> None:

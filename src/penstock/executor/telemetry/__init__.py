@@ -1,0 +1,1 @@
+"""What an executor shows of itself and its runs: metrics, traces, logs, alerts."""
