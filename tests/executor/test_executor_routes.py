@@ -243,6 +243,7 @@ def test_openapi_describes_every_route(executor: Running) -> None:
         ("/v1/runs/{run_id}/feedback", "post"),
         ("/v1/sessions/{session_id}", "get"),
         ("/v1/agents", "get"),
+        ("/v1/limits", "get"),
         ("/v1/routes", "get"),
         ("/v1/catalog", "get"),
         ("/v1/budgets", "get"),

@@ -10,6 +10,7 @@ import click
 from penstock import __version__
 from penstock.cli.output import report_error, show
 from penstock.errors import PenstockError, Unavailable, WrongUse
+from penstock.garbage import no_collection
 
 # command -> (module below penstock.cli, help line): so that `--help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -49,6 +50,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run an agent, here or on an executor."),
     "runs": ("runs", "List stored runs."),
     "events": ("runs", "Show the events of a run."),
+    "sessions": ("sessions", "Show what was said in a session, and its runs."),
+    "archive": ("archive", "Put old runs into the archive; check it."),
+    "purge": ("purge", "Delete what is older than its retention, or one run's payloads."),
     "feedback": ("feedback", "Say what a user thinks of a live run."),
     "judge": ("judge", "Score the share of live runs that suites ask for."),
     "slo": ("slo", "Show what agents promise beside what their live runs show."),
@@ -56,6 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cost": ("cost", "Show what runs cost."),
     "metrics": ("metrics", "Show figures of stored live runs."),
     "alerts": ("alerts", "Show what operators were told of."),
+    "limits": ("limits", "Show the limits in force on an executor."),
     "cancel": ("run", "End a run of an executor."),
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),
@@ -81,7 +86,8 @@ class Commands(click.Group):
         """The command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"penstock.cli.{COMMANDS[cmd_name][0]}")
+        with no_collection():
+            module = importlib.import_module(f"penstock.cli.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command

@@ -25,7 +25,12 @@ class RunClaim:
 
 
 class Place(Protocol):
-    """A run's place among those at work."""
+    """A run's place among those at work. `is_alone` = executors that hold limits together do not know of it."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it was had while the others could not be asked."""
+        ...
 
     def leave(self) -> None:
         """Gives it back; once."""
@@ -39,7 +44,8 @@ class Admission(Protocol):
         """A place, at once or after a wait; a cancel gives up the wait.
 
         `queued` hears once that the run has to wait, at which level and behind how many. Raises `LimitReached`
-        naming the level and the limit, with the seconds after which it may go better.
+        naming the level and the limit, with the seconds after which it may go better; `Unavailable` when what decides
+        is away.
         """
         ...
 
@@ -99,6 +105,8 @@ class Budgets(Protocol):
 
 class _Free:
     """No control at all: what an engine has that serves nobody but its caller."""
+
+    is_alone = False
 
     def leave(self) -> None: ...
     def succeeded(self) -> None: ...

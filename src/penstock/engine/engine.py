@@ -3,21 +3,23 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.engine.admitted_work import AdmittedWork
 from penstock.engine.alert_rules import RunRules
 from penstock.engine.call import RunCall
+from penstock.engine.claim_check import ClaimCheck
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
 from penstock.engine.controls import Controls
 from penstock.engine.event_log import Event
 from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
+from penstock.engine.limits.runtime_only import runtime_limits
 from penstock.engine.model_door import ModelDoor
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.run import BeforeAnswer, Run
-from penstock.engine.runtime_places import RuntimePlaces
 from penstock.engine.shape import places
 from penstock.engine.sink import NoSink, Sink
 from penstock.engine.tool_door import ToolDoor
@@ -111,12 +113,15 @@ class Engine:
         tools: ToolRunner,
         sink: Sink,
         controls: Controls | None = None,
+        *,
+        claims: ClaimCheck | None = None,
     ) -> None:
         self.runtimes = runtimes
         self._provider = provider
         self._tools = tools
         self._sink = sink
-        self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
+        self._claims = claims
+        self.controls = controls or Controls(admission=runtime_limits(runtimes.runs_at_once))
         self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
         self._running: dict[str, RunHandle] = {}
@@ -133,7 +138,7 @@ class Engine:
             raise Conflict("a run of this id is in flight", where=f"run {call.run_id}", now="give it another id")
         compiled = self._shelf.take(call.release, call.prompt_body)
         runtime = self.runtimes.choose(call.release, call.runtime, call.runtime)
-        run = Run(call, compiled, self._sink_of(call), before_answer)
+        run = Run(call, compiled, self._sink_of(call), before_answer, self._claims if call.mode != "dry" else None)
         run.log.watch = self.alert_rules.of(call) if self.alert_rules is not None else None
         messages = self._admit(run)
         if messages is None:
@@ -166,6 +171,11 @@ class Engine:
         left = [handle for handle in self.running if handle.cancel("the executor is shutting down")]
         await self._wait_for_running(None)
         return len(left)
+
+    def close(self) -> None:
+        """Lets go of its threads, once no run is in flight."""
+        if self._claims is not None:
+            self._claims.close()
 
     async def _wait_for_running(self, timeout_s: float | None) -> None:
         if self._running:
@@ -208,14 +218,19 @@ class Engine:
             self._ended.popitem(last=False)
 
 
-def _begin(run: Run, messages: tuple[Message, ...]) -> None:
+async def _begin(run: Run, messages: tuple[Message, ...]) -> None:
     call = run.call
-    run.keep("input", "input", call.input)
-    run.keep("messages", "messages", list(messages))
-    data = {
+    run.context_ref_id = await run.keep("input", "input", call.input)
+    messages_ref_id = await run.keep("messages", "messages", list(messages))
+    data: dict[str, Any] = {
         "input": {"digest": _input_digest(call, messages), "ref": "input"},
         "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
     }
+    for name, ref_id in (("input", run.context_ref_id), ("messages", messages_ref_id)):
+        if ref_id is not None:
+            data[name]["contextRefId"] = ref_id
+    if run.place is not None and run.place.is_alone:
+        data["limits"] = "alone"
     run.log.emit("run.started", data)
 
 

@@ -16,6 +16,7 @@ FailureCode = Literal[
     "cancel",
     "replay-miss",
     "fixture-missing",
+    "unavailable",
 ]
 
 

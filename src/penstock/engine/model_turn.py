@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.contracts.model import ModelSpec
 from penstock.engine.call import new_span_id
 from penstock.engine.controls import Breakers, Budgets
 from penstock.engine.deployment import Deployment
@@ -58,13 +59,14 @@ class ModelTurn:
         try:
             answer = await self._ask(request, question.tools, started, spans)
         except ModelFailed as error:
-            run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
-            data = {**started, "error": failure_of(error, deployment).as_document()}
+            run.check(run.out_of_time())
+            kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
+            data = {**started, **kept, "error": failure_of(error, deployment).as_document()}
             run.log.emit("llm.finished", data, *spans)
             raise
         answer = _with_platform_ids(answer, digest, n)
-        run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
-        run.log.emit("llm.finished", {**started, **_facts(answer, before)}, *spans)
+        kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
+        run.log.emit("llm.finished", {**started, **_facts(answer, before), **kept}, *spans)
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
         run.check(run.meter.spend(answer.usage, deployment.ref))
@@ -92,8 +94,9 @@ class ModelTurn:
             messages=request["messages"],
             tools=tools,
             response_format=request["responseFormat"],
-            timeout_s=max(0.001, run.deadline - time.monotonic()),
+            timeout_s=call_time_s(spec, run.deadline - time.monotonic()),
             on_delta=self._delta if run.call.stream else None,
+            transport=spec.transport,
             traceparent=traceparent(run.call.trace_id, spans[0]),
         )
         try:
@@ -142,6 +145,12 @@ class ModelTurn:
 def failure_of(error: ModelFailed, deployment: Deployment) -> Failure:
     """Why a run ended that this deployment could not answer."""
     return Failure("model", error.what, error.where or deployment.ref, error.now)
+
+
+def call_time_s(spec: ModelSpec, left_s: float) -> float:
+    """Seconds for one model call: the model's own time, or what is left of the run's if that is less."""
+    own_s = left_s if spec.timeout_ms is None else spec.timeout_ms / 1000
+    return max(0.001, min(own_s, left_s))
 
 
 def replay_miss(door: str, run: Run, digest: str, n: int) -> Failure:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from penstock.contracts.canonical import digest
 from penstock.engine.call import RunCall, new_span_id
+from penstock.engine.claim_check import ClaimCheck
 from penstock.engine.compiled import CompiledRelease
 from penstock.engine.controls import Place, RunClaim
 from penstock.engine.event_log import EventLog, now
@@ -17,9 +18,12 @@ from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
 from penstock.engine.sink import Sink
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import LimitReached, PenstockError, Unavailable
 from penstock.governance.policy import Decision
+from penstock.store.payload_objects import Claim
 
+TIMER_S = 0.002
+"""How early a timer may ring: uvloop's count in whole milliseconds."""
 _STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
 
 
@@ -42,11 +46,19 @@ class Run:
     """The state of one run: its events, meter, scope and the failure that stopped it, if one did."""
 
     def __init__(
-        self, call: RunCall, compiled: CompiledRelease, sink: Sink, before_answer: BeforeAnswer | None = None
+        self,
+        call: RunCall,
+        compiled: CompiledRelease,
+        sink: Sink,
+        before_answer: BeforeAnswer | None = None,
+        claims: ClaimCheck | None = None,
     ) -> None:
         self.call = call
         self.compiled = compiled
         self.sink = sink
+        self._claims = claims
+        self.context_ref_id: str | None = None
+        self._output_claim: Claim | None = None
         self._before_answer = before_answer
         self.span_id = new_span_id()
         self.log = EventLog(call, compiled, sink, self.span_id)
@@ -56,6 +68,7 @@ class Run:
         self.journal: Journal | None = None if call.mode == "live" else Journal()
         self.failure: Failure | None = None
         self.refusal: PenstockError | None = None
+        self.unanswerable: PenstockError | None = None
         self.ttft_ms: float | None = None
         self.started = time.monotonic()
         self.started_at = now()
@@ -97,10 +110,16 @@ class Run:
         self.started = time.monotonic()
         self.started_at = now()
         self.deadline = self.started + self.compiled.limits.timeout_ms / 1000
-        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
-        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, self._timeout())
+
+    def out_of_time(self) -> Failure | None:
+        """The run's timeout once its time is up, else None: whoever notices it first says the same."""
+        return self._timeout() if time.monotonic() >= self.deadline - TIMER_S else None
+
+    def _timeout(self) -> Failure:
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        return Failure("timeout", limit, self.where, "see its events for what took so long")
 
     def decide(self, action: str, resource: str) -> Decision:
         """Asks the policies, and records what they said."""
@@ -118,21 +137,43 @@ class Run:
         )
         return decision
 
-    def keep(self, role: str, ref: str, body: Any) -> None:
+    async def keep(self, role: str, ref: str, body: Any) -> str | None:
         """Stores a payload apart from the events, which refer to it by `ref`.
 
-        A shadow run keeps none: they would be copies of a production run's, which outlive the deletion of its own.
+        Returns the id that it is fetched by where its size sent it to the payload store; None of a small one. Raises
+        `Unavailable` where it cannot be stored. A shadow run keeps none: they would be copies of a production run's,
+        which outlive the deletion of its own.
         """
-        if self.call.mode == "shadow":
-            return
-        self.sink.append({"kind": "payload", "runId": self.call.run_id, "ref": ref, "role": role, "body": body})
+        return self._put(role, ref, body, await self._claimed(ref, body))
 
-    def record(self, entry: JournalEntry) -> None:
-        """Writes a call to the run's journal."""
+    async def _claimed(self, ref: str, body: Any) -> Claim | None:
+        if self._claims is None or self.call.mode == "shadow":
+            return None
+        return await self._claims.check(self.call, ref, body)
+
+    def _put(self, role: str, ref: str, body: Any, claim: Claim | None) -> str | None:
+        if self.call.mode == "shadow":
+            return None
+        where = {"body": body} if claim is None else {"claim": claim.as_document()}
+        self.sink.append({"kind": "payload", "runId": self.call.run_id, "ref": ref, "role": role, **where})
+        return claim.ref_id if claim is not None else None
+
+    async def record(self, entry: JournalEntry) -> dict[str, str]:
+        """Writes a call to the run's journal; returns what its event is to say of where that is, if it is large.
+
+        Where it cannot be stored the run ends, and `RunOver` is raised.
+        """
         self._entries += 1
-        self.keep("journal", f"journal-{self._entries}", entry.as_document())
+        try:
+            ref_id = await self.keep("journal", f"journal-{self._entries}", entry.as_document())
+        except Unavailable as problem:
+            if self.failure is None:
+                self.unanswerable = problem
+            self.stop(Failure("runtime", f"a payload was not stored: {problem.what}", problem.where, problem.now))
+            raise RunOver from None
         if self.journal is not None:
             self.journal.add(entry)
+        return {"resultRefId": ref_id} if ref_id is not None else {}
 
     def check(self, failure: Failure | None) -> None:
         """Stops the run if there is a failure; raises `RunOver` then, or when the run is over already."""
@@ -155,7 +196,8 @@ class Run:
             return
         self.failure, self.refusal = failure, refusal
         self.scope.close()
-        self.log.emit("run.rejected", {"error": failure.as_document()})
+        facts = refusal.facts if isinstance(refusal, LimitReached) else {}
+        self.log.emit("run.rejected", {"error": {**failure.as_document(), **facts}})
 
     async def drive(self, work: Work | None) -> RunResult:
         """Does the work in a task of its own, ends it in time, and returns the result once it is durable.
@@ -210,7 +252,7 @@ class Run:
         return None
 
     async def _end(self, output: Any) -> RunResult:
-        unanswerable = await self._store_before_answer(output)
+        unanswerable = await self._store_before_answer(output) or self.unanswerable
         result = self._result(output)
         try:
             if result.status != "rejected":
@@ -224,18 +266,20 @@ class Run:
         self.log.end()
         if unanswerable is not None:
             raise unanswerable
-        if isinstance(self.refusal, Unavailable):  # on record as rejected; whoever asked may get an answer later
-            raise self.refusal
         return result
 
     async def _store_before_answer(self, output: Any) -> PenstockError | None:
         """The problem, if what must stand before the answer does not: the run then failed, and has no answer."""
-        if self.failure is not None or self._before_answer is None:
+        if self.failure is not None:
             return None
+        kept = "the output"
         try:
-            await self._before_answer(output)
+            self._output_claim = await self._claimed("output", output)
+            kept = "the session"
+            if self._before_answer is not None:
+                await self._before_answer(output)
         except PenstockError as problem:
-            self.failure = Failure("runtime", f"the session was not stored: {problem.what}", problem.where, problem.now)
+            self.failure = Failure("runtime", f"{kept} was not stored: {problem.what}", problem.where, problem.now)
             return problem
         return None
 
@@ -243,14 +287,16 @@ class Run:
         data: dict[str, Any] = {"usage": result.usage.as_document(), "durationMs": result.duration_ms}
         data["ttftMs"] = result.ttft_ms
         if result.failure is None:
-            self.keep("output", "output", result.output)
+            ref_id = self._put("output", "output", result.output, self._output_claim)
             data["output"] = {"digest": digest(result.output), "ref": "output"}
+            if ref_id is not None:
+                data["resultRefId"] = ref_id
         else:
             data["error"] = result.failure.as_document()
         self.log.emit(f"run.{result.status}", data)
 
     def _result(self, output: Any) -> RunResult:
-        call, compiled, failure = self.call, self.compiled, self.failure
+        call, compiled, failure, claim = self.call, self.compiled, self.failure, self._output_claim
         status: RunStatus = "finished" if failure is None else _STATUS.get(failure.code, "failed")
         return RunResult(
             run_id=call.run_id,
@@ -269,6 +315,8 @@ class Run:
             mode=call.mode,
             trace_id=call.trace_id,
             refusal=self.refusal,
+            context_ref_id=self.context_ref_id,
+            result_ref_id=claim.ref_id if claim is not None and failure is None else None,
         )
 
     def _row(self, result: RunResult) -> dict[str, Any]:

@@ -105,9 +105,9 @@ class ToolDoor:
             response = {"result": result}
         except _Refusal as refusal:
             response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
-            run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+            facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
             raise
-        run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+        facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
         return content
 
     async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any], span_id: str) -> Any:
@@ -146,10 +146,12 @@ class ToolDoor:
         try:
             return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)
         except (CallOverdue, TimeoutError):
+            run.check(run.out_of_time())
             raise _Refusal("timeout", overdue) from None
         except CallVanished:
             raise _Refusal("failed", f"{tool.component.ref} cancelled itself") from None
         except ToolFailed as error:
+            run.check(run.out_of_time())
             if time.monotonic() >= deadline:
                 raise _Refusal("timeout", overdue) from None
             raise _Refusal("failed", f"{tool.component.ref} failed", f"Error: {error.what}") from None

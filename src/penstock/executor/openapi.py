@@ -29,10 +29,14 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 }
 ORDER_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "required": ["input"],
+    "oneOf": [{"required": ["input"]}, {"required": ["contextRefId"]}],
     "additionalProperties": False,
     "properties": {
         "input": {"description": "What the agent's input schema says."},
+        "contextRefId": {
+            "type": "string",
+            "description": "A payload that is the input, as POST /v1/payloads named it.",
+        },
         "sessionId": {"type": "string", "description": "Runs of one session stay on one release."},
         "version": {"type": "string", "description": "Exactly this version, wherever it stands."},
         "stage": {"enum": [*STAGES], "description": "Exactly this stage; never pins a session."},
@@ -81,6 +85,8 @@ RESULT_SCHEMA: dict[str, Any] = {
         },
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
+        "contextRefId": {"type": "string", "description": "Where a large input is fetched: GET /v1/payloads/..."},
+        "resultRefId": {"type": "string", "description": "Where a large output is fetched."},
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
         **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
     },

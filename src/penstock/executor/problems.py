@@ -3,6 +3,7 @@
 The types are stable URNs, documented in docs/executor.md; a client decides by `type` and `status`, never by words.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from penstock.errors import BudgetSpent, PenstockError
+from penstock.errors import BudgetSpent, LimitReached, PenstockError
 
 URN = "urn:penstock:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -46,6 +47,7 @@ RUN_STATUS: Mapping[tuple[str, str], int] = {
     ("rejected", "budget"): 429,
     ("rejected", "schema"): 422,
     ("rejected", "runtime"): 422,
+    ("rejected", "unavailable"): 503,
     ("failed", "model"): 502,
     ("failed", "tool"): 502,
     ("failed", "runtime"): 502,
@@ -124,6 +126,8 @@ def problem_of(error: PenstockError) -> Problem:
     if isinstance(error, Refusal):
         return error.problem
     retry_after_s = 1 if error.http_status in {429, 503} else None
+    if isinstance(error, LimitReached):
+        retry_after_s = _whole_s(error.retry_after_s)
     faults = [fault.as_dict() for fault in getattr(error, "faults", ())]
     extra: dict[str, Any] = {"faults": faults} if faults else {}
     if isinstance(error, BudgetSpent):
@@ -152,9 +156,13 @@ def problem_of_run(run: Mapping[str, Any]) -> Problem:
         str(error.get("what") or f"the run ended as {ended}"),
         str(error.get("where", "")),
         str(error.get("now", "")),
-        1 if status == 429 else None,
+        _whole_s(error.get("retryAfterS", 1)) if status in {429, 503} else None,
         extra=extra,
     )
+
+
+def _whole_s(seconds: float) -> int:
+    return max(math.ceil(seconds), 1)
 
 
 def draining() -> Problem:

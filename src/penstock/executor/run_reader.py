@@ -21,27 +21,31 @@ class RunReader:
         self._engine = engine
         self._link = link
 
-    async def document(self, run_id: str, tenant: str | None) -> dict[str, Any]:
-        """The run's result, or what is known while it runs; raises `NotFound`, or `Unavailable` without database."""
+    async def document(self, run_id: str, tenant: str | None, *, whole: bool = True) -> dict[str, Any]:
+        """The run's result, or what is known while it runs; raises `NotFound`, or `Unavailable` without database.
+
+        Unless it is to be `whole`, an output that has a `resultRefId` is left out.
+        """
         handle = self._recent(run_id, tenant)
         if handle is None:
-            found = await asyncio.to_thread(self._stored, run_id, tenant)
+            found = await asyncio.to_thread(self._stored, run_id, tenant, whole)
             return await self._with_feedback(found)
-        if handle.is_done:
-            return await self._with_feedback((await handle.result()).as_document())
-        call = handle.call
-        return {
-            "runId": run_id,
-            "sessionId": call.session_id,
-            "status": RUNNING,
-            "agent": call.release.name,
-            "version": call.release.version,
-            "stage": call.effective_stage,
-            "runtime": call.runtime,
-            "mode": call.mode,
-            "traceId": call.trace_id,
-            "events": len(handle.past_events),
-        }
+        if not handle.is_done:
+            return _running(handle)
+        found = (await handle.result()).as_document()
+        if not whole and "resultRefId" in found:
+            found["output"] = None
+        return await self._with_feedback(found)
+
+    def in_flight(self, tenant: str | None, agent: str | None, session: str | None) -> list[dict[str, Any]]:
+        """The tenant's runs of this executor that have not ended, the newest first; of that agent and session."""
+        return [
+            _running(handle)
+            for handle in reversed(self._engine.running)
+            if handle.call.tenant == tenant
+            and agent in (None, handle.call.release.name)
+            and session in (None, handle.call.session_id)
+        ]
 
     async def events(self, run_id: str, tenant: str | None, after_seq: int) -> AsyncIterator[Event]:
         """The events after `after_seq`: to the terminal one of a recent run, else those that are stored."""
@@ -74,14 +78,15 @@ class RunReader:
             return {**run, "feedback": said} if said else run
         return run
 
-    def _stored(self, run_id: str, tenant: str | None) -> dict[str, Any]:
+    def _stored(self, run_id: str, tenant: str | None, whole: bool = True) -> dict[str, Any]:
         runs = self._link.runs
         row = runs.run(run_id)
         if row is None:
             return _unfinished(self._stored_events(run_id, tenant, 0))
         if row.get("tenant") != tenant:
             raise _unknown(run_id)
-        outputs = [payload.body for payload in runs.payloads(run_id) if payload.role == "output"]
+        is_left_out = "resultRefId" in row and not whole
+        outputs = [] if is_left_out else [payload.body for payload in runs.payloads(run_id, ("output",))]
         return {**row, "output": outputs[0] if outputs else None}
 
     def _stored_events(self, run_id: str, tenant: str | None, after_seq: int) -> list[Event]:
@@ -94,6 +99,22 @@ class RunReader:
 async def _each(events: list[Event]) -> AsyncIterator[Event]:
     for event in events:
         yield event
+
+
+def _running(handle: RunHandle) -> dict[str, Any]:
+    call = handle.call
+    return {
+        "runId": handle.run_id,
+        "sessionId": call.session_id,
+        "status": RUNNING,
+        "agent": call.release.name,
+        "version": call.release.version,
+        "stage": call.effective_stage,
+        "runtime": call.runtime,
+        "mode": call.mode,
+        "traceId": call.trace_id,
+        "events": len(handle.past_events),
+    }
 
 
 def _unfinished(events: list[Event]) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class SessionStore:
     def append(self, tenant: str | None, agent: str, session: str, *messages: Mapping[str, Any]) -> None:
         """Adds messages at the end of the session, all or none."""
         key = {"tenant": tenant or "", "agent": agent, "session": session}
-        rows = [{**key, "message": orjson.dumps(dict(message)).decode()} for message in messages]
+        at = now()
+        rows = [{**key, "at": at, "message": orjson.dumps(dict(message)).decode()} for message in messages]
         if rows:
             with self._database.write() as connection:
                 connection.execute(tables.session_messages.insert(), rows)

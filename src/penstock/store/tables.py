@@ -3,9 +3,17 @@
 JSON is kept as text: it is read back whole, never queried, and text holds in both databases what JSON can say.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Makes an index of the rows alone that fulfil the condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 runs = Table(
     "runs",
@@ -26,9 +34,13 @@ runs = Table(
     Column("prompt_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
     Column("document", Text, nullable=False),
+    Column("archived_at", String(32)),
     Index("runs_by_release", "agent", "release", "stage", "mode", "started_at"),
     Index("runs_by_time", "started_at"),
     Index("runs_by_agent", "agent", "started_at"),
+    Index("runs_by_tenant", "tenant", "started_at"),
+    Index("runs_by_session", "session_id", "started_at", **only_where("session_id IS NOT NULL")),
+    Index("runs_unarchived", "started_at", **only_where("archived_at IS NULL")),
 )
 
 events = Table(
@@ -43,6 +55,7 @@ events = Table(
     Index("events_by_run", "run_id", "attempt", "seq"),
 )
 
+# `claim` says where the body is, if it is not here: in the payload store, too large for a row.
 payloads = Table(
     "payloads",
     metadata,
@@ -51,15 +64,19 @@ payloads = Table(
     Column("role", String(16), nullable=False),
     Column("ref", String(255), nullable=False),
     Column("body", Text, nullable=False),
+    Column("claim", Text),
     Index("payloads_by_run", "run_id", "role", "ref", unique=True),
 )
 
-# A spool that is read again must not bring back what was deleted.
+# A spool that is read again must not bring back what was deleted. `erased_at` NULL = the payload store (asked only if
+# `has_claims`) and the archive may still hold some of it.
 payload_deletions = Table(
     "payload_deletions",
     metadata,
     Column("run_id", String(64), primary_key=True),
     Column("at", String(32), nullable=False),
+    Column("has_claims", Boolean),
+    Column("erased_at", String(32)),
 )
 
 intents = Table(
@@ -90,7 +107,9 @@ session_messages = Table(
     Column("agent", String(63), nullable=False),
     Column("session", String(255), nullable=False),
     Column("message", Text, nullable=False),
+    Column("at", String(32)),
     Index("session_messages_by_session", "tenant", "agent", "session", "id"),
+    Index("session_messages_by_time", "at"),
 )
 
 results = Table(
@@ -256,6 +275,19 @@ budget_ledger = Table(
     Index("budget_ledger_by_agent", "agent", "at"),
     Index("budget_ledger_by_team", "team", "at"),
     Index("budget_ledger_by_tenant", "tenant", "at"),
+)
+
+# The days of which runs are in the archive: whether to look there at all.
+archive_days = Table("archive_days", metadata, Column("day", String(10), primary_key=True))
+
+# Work that one process does for all of them, whoever comes first once it is due; while it is at work, `due` is when
+# another may take over.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("holder", String(64)),
+    Column("due", String(32), nullable=False),
 )
 
 # What operators were told of. `told_at` NULL = the webhook does not know it yet, or there is none.

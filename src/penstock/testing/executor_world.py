@@ -1,6 +1,7 @@
 """A project with two released agents, and executors of it as real processes on a free port."""
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from penstock.contracts.canonical import digest, digest_bytes
+from penstock.contracts.document import API_VERSION
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import AgentRoutes, Entry, RoutingTable, TableSource
 from penstock.store.objects import open_objects
@@ -61,9 +63,13 @@ def make_release(
     mode: str = "workflow",
     model: str = "paced/model",
     parameters: dict[str, Any] | None = None,
+    transport: str = "",
     output_usd: float = 0,
 ) -> tuple[Release, dict[str, bytes]]:
-    """A release without tools; its prompt says its version. `output_usd` is the price of 1,000,000 tokens."""
+    """A release without tools; its prompt says its version, its model's spec the transport if one is given.
+
+    `output_usd` is the price of 1,000,000 tokens of an answer.
+    """
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
     pinned = document(
@@ -87,6 +93,7 @@ def make_release(
     ]}  # fmt: skip
     price = {"inputUsdPer1M": 0, "outputUsdPer1M": output_usd}
     asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
+    asked |= {"transport": transport} if transport else {}
     made = Release.model_validate(
         {
             "agent": component("agents", pinned),
@@ -171,6 +178,14 @@ class World:
             wait_until(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, what="ready")
         return running
 
+    def operate(self, spec: dict[str, Any]) -> None:
+        """Lays down `pipelines/operations.yaml`, as an editor does: a new file under the old name."""
+        folder = self.root / "pipelines"
+        folder.mkdir(exist_ok=True)
+        written = {"apiVersion": API_VERSION, "kind": "Operations", "metadata": {"name": "default"}, "spec": spec}
+        (folder / "new").write_text(json.dumps(written))
+        (folder / "new").replace(folder / "operations.yaml")
+
     def seen_lines(self) -> list[str]:
         """What the model noted so far."""
         return self.seen.read_text().splitlines() if self.seen.exists() else []
@@ -206,12 +221,17 @@ def in_prod(version: str, release: str, **more: Any) -> AgentRoutes:
     return AgentRoutes(prod=Entry(version=version, release=release, runtime="direct"), **more)
 
 
-def make_world(root: Path) -> World:
-    """A project with the agents `echo` (workflow) and `talk` (conversational), both 1.0.0 in prod."""
+def empty_world(root: Path) -> World:
+    """A project with the direct runtime and nothing released."""
     (root / "runtimes").mkdir(parents=True)
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "runtimes/direct.yaml").write_text(DIRECT)
-    world = World(root)
+    return World(root)
+
+
+def make_world(root: Path) -> World:
+    """A project with the agents `echo` (workflow) and `talk` (conversational), both 1.0.0 in prod."""
+    world = empty_world(root)
     world.publish(
         echo=in_prod("1.0.0", world.release("echo", "1.0.0")),
         talk=in_prod("1.0.0", world.release("talk", "1.0.0", mode="conversational")),

@@ -77,7 +77,7 @@ class RunMetrics:
                 self._leave(run_id)
 
     def _queued(self, event: Event) -> None:
-        level = str(event["data"].get("level", ""))
+        level = str(event["data"].get("level", "")).partition(" ")[0]  # its kind: names of tenants are no label
         run = self._flying.setdefault(event["runId"], _InFlight(event["agent"]))
         self._leave_queue(run)
         run.queued = (level, event["time"])

@@ -1,9 +1,11 @@
-"""What executors in production need: budgets, what cost is summed up by, alerts."""
+"""What operating executors takes: alerts; budgets and cost; the archive's marks, claims of payloads, duties."""
 
 import json
 
 import sqlalchemy as sa
 from alembic import op
+
+from penstock.store.clock import now
 
 revision = "0004"
 down_revision = "0003"
@@ -12,10 +14,34 @@ BATCH = 1_000
 
 
 def upgrade() -> None:
-    """Lays down the tables of each part."""
+    """Lays down the tables and columns, part by part."""
     _alerts()
     _budgets()
     _cost()
+    _archive()
+
+
+def _archive() -> None:
+    op.add_column("runs", sa.Column("archived_at", sa.String(32)))
+    op.create_index("runs_by_tenant", "runs", ["tenant", "started_at"])
+    in_session, unarchived = sa.text("session_id IS NOT NULL"), sa.text("archived_at IS NULL")
+    columns = ["session_id", "started_at"]
+    op.create_index("runs_by_session", "runs", columns, sqlite_where=in_session, postgresql_where=in_session)
+    op.create_index("runs_unarchived", "runs", ["started_at"], sqlite_where=unarchived, postgresql_where=unarchived)
+    op.add_column("payloads", sa.Column("claim", sa.Text))
+    op.add_column("payload_deletions", sa.Column("has_claims", sa.Boolean))
+    op.add_column("payload_deletions", sa.Column("erased_at", sa.String(32)))
+    op.add_column("session_messages", sa.Column("at", sa.String(32)))
+    op.create_index("session_messages_by_time", "session_messages", ["at"])
+    # What was said before has no time of its own: its retention begins now.
+    op.execute(sa.text("UPDATE session_messages SET at = :at").bindparams(at=now()))
+    op.create_table("archive_days", sa.Column("day", sa.String(10), primary_key=True))
+    op.create_table(
+        "duties",
+        sa.Column("name", sa.String(63), primary_key=True),
+        sa.Column("holder", sa.String(64)),
+        sa.Column("due", sa.String(32), nullable=False),
+    )
 
 
 def _alerts() -> None:
