@@ -256,6 +256,8 @@ def test_openapi_describes_every_route(executor: Running) -> None:
         ("/v1/limits", "get"),
         ("/v1/routes", "get"),
         ("/v1/catalog", "get"),
+        ("/v1/budgets", "get"),
+        ("/v1/cost", "get"),
         ("/v1/reports/{agent}/{version}/{evidence}/{file}", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
