@@ -59,13 +59,25 @@ class ToolAnswer:
         return {"role": "tool", "tool_call_id": self.call_id, "content": self.content}
 
 
+USD_DIGITS = 9
+"""Decimals of a cost: a billionth of a USD."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model call used; `cost_usd` None = the price is unknown, an error in accounting and never 0."""
+    """What a model call used; `cost_usd` None = the price is unknown, an error in accounting and never 0.
+
+    The cost is held in whole billionths of a USD: so sums come out the same in whatever order they are made.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
+
+    def __post_init__(self) -> None:
+        """Rounds the cost."""
+        if self.cost_usd is not None:
+            object.__setattr__(self, "cost_usd", round(self.cost_usd, USD_DIGITS))
 
     @property
     def total_tokens(self) -> int:
@@ -180,6 +192,10 @@ class ModelFailed(CallFailed):
     """A model call without a usable answer."""
 
     slug = "model-failed"
+
+
+class CallRefused(ModelFailed):
+    """A model call that the provider refused by its status, or that never reached it: nobody charges for it."""
 
 
 class ToolFailed(CallFailed):

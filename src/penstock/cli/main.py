@@ -59,6 +59,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "feedback": ("feedback", "Say what a user thinks of a live run."),
     "judge": ("judge", "Score the share of live runs that suites ask for."),
     "slo": ("slo", "Show what agents promise beside what their live runs show."),
+    "budget": ("budget", "Show what may be spent and was; correct it."),
+    "cost": ("cost", "Show what runs cost."),
     "metrics": ("metrics", "Show figures of stored live runs."),
     "alerts": ("alerts", "Show what operators were told of."),
     "limits": ("limits", "Show the limits in force on an executor."),

@@ -15,6 +15,7 @@ import click
 import orjson
 
 from penstock.cli.context import project_settings
+from penstock.cli.ledger_text import ledger_line
 from penstock.cli.output import json_option, say, show, write
 from penstock.errors import Unavailable, WrongUse
 from penstock.settings import Settings
@@ -239,7 +240,8 @@ def _summary(result: dict[str, Any]) -> str:
     if not error:
         return line
     faults = [f"  {fault['pointer'] or '/'}: {fault['what']}" for fault in error.get("faults", ())]
-    return "\n".join([line, f"  {error['where']}: {error['what']}", *faults, f"  {error['now']}"]).rstrip()
+    ledger = [f"  {ledger_line(one)}" for one in error.get("ledger", ())]
+    return "\n".join([line, f"  {error['where']}: {error['what']}", *faults, *ledger, f"  {error['now']}"]).rstrip()
 
 
 async def _replay(settings: Settings, run_id: str, runtime: str | None) -> dict[str, Any]:

@@ -37,8 +37,8 @@ class OutputRule:
         why = f"the output broke its schema {times}: {places(faults)}"
         tool = run.compiled.rule_tool
         to = tool.component.ref if tool is not None else "template"
-        was_asked = run.past is not None and CALL_ID in run.past.ended_calls
-        run.fell_back({"kind": "rule", "from": "output", "to": to, "why": why}, quiet=was_asked)
+        data = {"kind": "rule", "from": "output", "to": to, "why": why}
+        run.fell_back(data, quiet=_is_on_record(run, data))
         if tool is None:
             output = filled(rule.template, run.call.input)
         else:
@@ -48,3 +48,9 @@ class OutputRule:
         if output is ABSENT:
             return None, [Fault(shape.where, 0, 0, "", "the rule gave no answer")]
         return output, shape.faults(output)
+
+
+def _is_on_record(run: Run, data: dict[str, Any]) -> bool:
+    """Whether an earlier attempt of the run came as far."""
+    past = run.past.events if run.past is not None else ()
+    return any(event["type"] == "fallback.used" and event["data"] == data for event in past)

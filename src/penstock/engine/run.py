@@ -380,6 +380,7 @@ class Run:
             "tenant": self.call.tenant,
             "user": self.call.user,
             "routedBy": self.call.routed_by,
+            "models": self.meter.models(),
             "startedAt": self.started_at,
             "finishedAt": now(),
         }

@@ -13,6 +13,7 @@ from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
 from penstock.engine.breakers.board import NO_ORDERS, BreakerBoard, Orders
+from penstock.engine.budgets.shared import SharedBudgets
 from penstock.engine.call import new_run_id
 from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
@@ -20,6 +21,7 @@ from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.budgets import open_budgets
 from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.heartbeat import Heartbeat
@@ -64,6 +66,7 @@ class Executor:
         self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
+        self.budgets: SharedBudgets
         self.payloads: PayloadReader
         self.intake = Intake(self)
         self.worker = QueueWorker(self)
@@ -96,10 +99,13 @@ class Executor:
         )
         self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        operations, link = self._operations.spec, self.database
+        self.budgets = open_budgets(self.parts.engine, operations, lambda: link.database, self.parts.spool)
         self.payloads = PayloadReader(settings, self.database)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
+            await self.budgets.close()
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
@@ -119,6 +125,8 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.worker.close()
+        await self.parts.engine.drain(0)
+        await self.budgets.close()
         await self.parts.close()
         await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
@@ -198,6 +206,11 @@ class Executor:
             await asyncio.sleep(QUIET_S)
 
     @property
+    def operations(self) -> OperationsSpec:
+        """What the platform team set, as in force."""
+        return self._operations.spec
+
+    @property
     def table(self) -> RoutingTable:
         """The table in force; raises `Unavailable` while there is none."""
         current = self.watch.current
@@ -249,6 +262,7 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.budgets.operate_by(operations.budgets)
         self.controls.change(operations)
         self.breakers.rule_by(operations.breakers)
         self.telemetry.use(operations.alerts)

@@ -82,10 +82,12 @@ def make_release(
     parameters: dict[str, Any] | None = None,
     transport: str = "",
     tools: Mapping[str, Mapping[str, Any]] | None = None,
+    output_usd: float = 0,
 ) -> tuple[Release, dict[str, bytes]]:
     """A release; its prompt says its version, its model's spec the transport if one is given.
 
-    `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`).
+    `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`);
+    `output_usd` is the price of 1,000,000 tokens of an answer.
     """
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
@@ -109,7 +111,7 @@ def make_release(
         {"name": "strangers", "effect": "deny", "actions": start, "subjects": ["tenant:stranger"], "reason": "no"},
         {"name": "all", "effect": "allow", "actions": [*start, "model.use", "tool.call"]},
     ]}  # fmt: skip
-    price = {"inputUsdPer1M": 0, "outputUsdPer1M": 0}
+    price = {"inputUsdPer1M": 0, "outputUsdPer1M": output_usd}
     asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
     asked |= {"transport": transport} if transport else {}
     made = Release.model_validate(

@@ -62,6 +62,15 @@ def test_old_runs_go_and_are_read_from_the_archive(world: OldRuns) -> None:
     assert world.bodies(young) == [{"n": 9}, "output 9"]
 
 
+def test_what_cannot_be_archived_does_not_go(world: OldRuns) -> None:
+    lost, whole = world.add(40, 1, is_large=True), world.add(40, 2)
+    world.objects.delete(world.objects.of_run(lost))
+    work = Purge(world.database, Cutoffs.of(rules()))
+    assert (work.run().runs, len(work.problems)) == (1, 1)
+    assert [run["runId"] for run in world.store.runs()] == [lost]
+    assert (count(world, tables.payloads), world.bodies(whole)) == (2, [{"n": 2}, "output 2"])
+
+
 def test_payloads_may_go_before_their_runs(world: OldRuns) -> None:
     run_id = world.add(8, 1, is_large=True)
     done = purge(world, payloads="7d")
