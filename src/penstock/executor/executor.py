@@ -162,6 +162,13 @@ class Executor:
         """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
+    async def with_input(self, order: RunOrder, identity: Identity) -> RunOrder:
+        """The order with the input that it names by an id; raises `NotFound` for what is not the caller's."""
+        if order.context_ref_id is None:
+            return order
+        named = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return replace(order, input=named, context_ref_id=None)
+
     async def submit(
         self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
     ) -> RunHandle:
@@ -174,10 +181,7 @@ class Executor:
             order.version,
             order.stage or identity.stage,
         )
-        run_input = order.input
-        if order.context_ref_id is not None:
-            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
-        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.

@@ -63,7 +63,7 @@ class RunRoute:
         headers = scope["headers"]
         identity = read_identity(headers)
         wish = read_wish(headers)
-        order = read_order(await read_body(receive, headers))
+        order = await self._executor.with_input(read_order(await read_body(receive, headers)), identity)
         agent, stream, parent = scope["path_params"]["agent"], _wants_stream(scope), parent_of(headers)
         if wish is not None:
             asked = Asked(agent, identity, order, wish, parent)
