@@ -60,7 +60,7 @@ ONE_FAULT = [
     ),
     (change(AGENT, "maxCostUsd", "maxCostUSD"), "spec.limits.maxCostUSD: unknown field", "did you mean 'maxCostUsd'?"),
     (change(AGENT, "limits: {", "skillRefs: []\n  limits: {"), "'skillRefs' is not supported by this version", ""),
-    (change(AGENT, "limits: {", "fallback: {human: {}}\n  limits: {"), "'human' is not supported by this version", ""),
+    
     (
         change(AGENT, "prompts/writer@1.0.0", "prompts/writre@1.0.0"),
         "no prompts/writre@1.0.0",

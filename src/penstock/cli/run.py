@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from penstock.engine.engine import RunHandle
 
 LOCAL_EXECUTOR = "http://127.0.0.1:8080"
+WAITING = ("queued", "running", "review")
+"""Statuses of a run that did not end before its caller was answered."""
 INTERRUPTED = 130
 MAX_INPUT_BYTES = 1 << 20
 
@@ -80,6 +82,10 @@ def run(agent: str, source: str, stream: bool, server: str | None, queued: bool,
         result = asyncio.run(_run_draft(project_settings(), wish, stream=stream))
     else:
         result = asyncio.run(_run_released(project_settings(), wish, stream=stream))
+    if result["status"] in WAITING:
+        text = f"{result['runId']}: {result['status']}; `agentctl review list` shows what it waits for"
+        show(result, text, as_json=wish.as_json)
+        return 0
     return _report(result, as_json=wish.as_json, streamed=stream)
 
 
@@ -191,11 +197,18 @@ async def _run_released(settings: Settings, wish: _Wish, *, stream: bool) -> dic
 
 async def _follow(handle: "RunHandle", *, stream: bool, as_json: bool) -> dict[str, Any]:
     """The run's result; Ctrl-C cancels the run, and the result then says so."""
+    from penstock.engine.lease import Postponed
+
     with _cancelled_by_interrupt(handle):
         if stream:
             async for event in handle.events():
                 _show_delta(event, as_json=as_json)
-        result = await handle.result()
+        try:
+            result = await handle.result()
+        except Postponed as later:
+            if not later.awaits_review:
+                raise
+            return {"runId": handle.run_id, "status": "review", "url": f"/v1/runs/{handle.run_id}"}
     return result.as_document()
 
 
