@@ -130,6 +130,20 @@ def test_a_run_that_does_not_wait_any_more_takes_no_answer(database: Database) -
     assert status(database) == "cancelled"
 
 
+def test_a_run_whose_questions_all_expired_before_it_stopped_goes_on(database: Database) -> None:
+    RunQueue(database).accept(NewRun("r1", {"n": 1}), Terms("acme", "clerk"))
+    store = LeaseStore(database, "one", 10)
+    [leased] = store.claim(1, 1)
+    lease = Held("r1", leased.row.attempt)
+    store.write(lease, [question("r1", "c1")], None)
+    with pytest.raises(Conflict, match="does not wait"):
+        ReviewStore(database).decide("r1", "c1", YES)
+    _over(database, "c1")
+    assert (ReviewStore(database).expire(), status(database)) == (1, "running")
+    store.stop(lease, [], ERROR)
+    assert status(database) == "queued"
+
+
 def test_reviews_go_with_their_runs(database: Database) -> None:
     asked(database, "r1", "c1")
     store = ReviewStore(database)

@@ -28,9 +28,12 @@ def _decision_options(command: Any) -> Any:
     return command
 
 
-@click.group()
-def review() -> None:
-    """Calls of tools that wait for a person (an agent's `fallback.human`)."""
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def review(ctx: click.Context, as_json: bool) -> int:
+    """Calls of tools that wait for a person (an agent's `fallback.human`). Without a command: lists them."""
+    return 0 if ctx.invoked_subcommand is not None else int(ctx.invoke(list_, as_json=as_json))
 
 
 @review.command(name="list")

@@ -17,7 +17,7 @@ from penstock.store import tables
 from penstock.store.database import Database
 from penstock.store.idempotency import free_key
 from penstock.store.queue import OUTCOME_UNKNOWN, PRIORITY, QueuedRun, queued_run
-from penstock.store.reviews import ask
+from penstock.store.reviews import ask, go_on
 from penstock.store.runs import RunStore
 from penstock.store.sessions import add_messages
 from penstock.store.shared_clock import before, shared_now
@@ -148,6 +148,7 @@ class LeaseStore:
                 connection, run, {"state": state, "due": None, "holder": None, "ended_at": at, "error": _text(error)}
             )
             self._take_in(connection, records)
+            go_on(connection, run.run_id)  # where all that it asks expired meanwhile, nobody else would
 
     def _has_work(self) -> bool:
         with self._database.read() as connection:

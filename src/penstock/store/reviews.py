@@ -166,7 +166,7 @@ class ReviewStore:
             if word.arguments is not None:
                 edited = {"runId": run_id, "role": ROLE, "ref": edited_ref(call_id), "body": word.arguments}
                 PayloadRows(self._database).add(connection, [edited])
-            _go_on(connection, run_id)
+            go_on(connection, run_id)
         return self.find(run_id, call_id, row.tenant or None)
 
     def expire(self) -> int:
@@ -181,7 +181,7 @@ class ReviewStore:
                 at = shared_now(connection)
                 over = and_(_ROWS.run_id == run_id, _ROWS.state == OPEN, _ROWS.expires_at <= at)
                 count += connection.execute(update(reviews).where(over).values(state="expired", decided_at=at)).rowcount
-                _go_on(connection, run_id)
+                go_on(connection, run_id)
         return count
 
     def purge(self) -> int:
@@ -220,8 +220,8 @@ def _lock(connection: Connection, run_id: str) -> bool:
     return row is not None and row.state == "review" and not row.cancelled
 
 
-def _go_on(connection: Connection, run_id: str) -> None:
-    """Gives the run back to the queue once nothing of it is open."""
+def go_on(connection: Connection, run_id: str) -> None:
+    """Gives a run that waits back to the queue once nothing of it is open; within a transaction of the caller's."""
     is_open = exists().where(_ROWS.run_id == run_id, _ROWS.state == OPEN)
     waiting = and_(_RUNS.run_id == run_id, _waits(), ~is_open)
     back = {"state": "accepted", "ended_at": None, "due": None, "error": None}
