@@ -15,7 +15,7 @@ from penstock.executor.sse import EventStream
 from penstock.store.queue_lease import LeaseLost
 
 APPLIED = (b"preference-applied", b"respond-async")
-UNTOLD = frozenset({"team", "tenant", "user", "routedBy", "startedAt", "finishedAt", "feedback"})
+UNTOLD = frozenset({"team", "tenant", "user", "routedBy", "startedAt", "finishedAt", "feedback", "models"})
 """What a stored run knows and its first answer did not say."""
 
 
