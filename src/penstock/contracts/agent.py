@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from penstock.contracts.context_budget import ContextBudget
 from penstock.contracts.document import Document, JsonSchema, Metadata, Name, Spec
 from penstock.contracts.reference import ModelRef, PolicyRef, PromptRef, ToolRef
 
@@ -103,6 +104,8 @@ class AgentSpec(Spec):
     slo: Slo = Field(default_factory=lambda: Slo.model_validate({}))
     routing: Routing = Field(default_factory=lambda: Routing.model_validate({}))
     fallback: Fallback | None = Field(None, description="Absent: a model that fails ends the run.")
+
+    context: ContextBudget | None = Field(None, description="Absent: every request goes out whole.")
 
     @property
     def models(self) -> list[str]:

@@ -23,6 +23,7 @@ EventType = Literal[
     "breaker.opened",
     "breaker.closed",
     "fallback.used",
+    "context.cut",
     "budget.alerted",
     "alert.raised",
     "run.finished",
