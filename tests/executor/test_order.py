@@ -20,13 +20,15 @@ def faults_of(document: Any) -> list[str]:
 
 def test_an_order_with_everything() -> None:
     whole = {"input": [1], "sessionId": "s-1", "version": "1.0.0-rc.1", "stage": "canary", "mode": "dry"}
-    assert read_order(orjson.dumps(whole)) == RunOrder([1], "s-1", "1.0.0-rc.1", "canary", "dry")
+    whole["complexity"] = "simple"
+    assert read_order(orjson.dumps(whole)) == RunOrder([1], "s-1", "1.0.0-rc.1", "canary", "dry", "simple")
     assert read_order(b'{"input": null}') == RunOrder(None)
 
 
 def test_every_fault_is_named_at_once() -> None:
-    broken = {"inptu": 1, "sessionId": "", "version": "1", "stage": "qa", "mode": "shadow"}
+    broken = {"inptu": 1, "sessionId": "", "version": "1", "stage": "qa", "mode": "shadow", "complexity": 1}
     assert faults_of(broken) == [
+        "complexity: must be one of simple, medium, complex",
         "inptu: unknown field",
         "input: is missing",
         "mode: must be one of live, dry",

@@ -23,6 +23,7 @@ EventType = Literal[
     "breaker.opened",
     "breaker.closed",
     "fallback.used",
+    "model.chosen",
     "context.cut",
     "budget.alerted",
     "alert.raised",

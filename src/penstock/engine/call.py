@@ -8,6 +8,7 @@ from typing import Any
 import uuid_utils
 
 from penstock.contracts.event import Mode
+from penstock.contracts.model_choice import Complexity
 from penstock.contracts.release import Release
 from penstock.engine.journal import Journal
 from penstock.pal import Message
@@ -35,6 +36,7 @@ class RunCall:
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
     `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first.
+    `complexity` is what the caller says of the task, None where he says nothing.
     """
 
     release: Release
@@ -55,6 +57,7 @@ class RunCall:
     journal: Journal | None = None
     routed_by: str | None = None
     is_batch: bool = False
+    complexity: Complexity | None = None
 
     @property
     def effective_stage(self) -> str:

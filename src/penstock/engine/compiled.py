@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.contracts.model_choice import COMPLEXITIES, DEFAULT_COMPLEXITY, Complexity
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
 from penstock.engine.deployment import Deployment
@@ -71,8 +72,13 @@ class CompiledRelease:
         self.decider = Decider([(policy.ref, policy.spec) for policy in release.policies])
         self.tools = {tool.name: tool for tool in map(CompiledTool.of, release.tools)}
         self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
-        self.deployments = _deployments(release, self.spec, self.offers)
+        self._deployments, self.classifier = _deployments(release, self.spec, self.offers)
+        self.deployments = self._deployments[DEFAULT_COMPLEXITY]
         self._system = _system_prompt(self.spec, release, prompt_body)
+
+    def deployments_for(self, complexity: Complexity) -> tuple[Deployment, ...]:
+        """The models of a run of that complexity, in the order in which they are asked."""
+        return self._deployments[complexity]
 
     def messages(self, call_input: Any, history: Sequence[Message]) -> tuple[Message, ...]:
         """System prompt, history, user; raises `Invalid` when a prompt variable finds no value in the input."""
@@ -106,10 +112,14 @@ def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, 
     return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
 
 
-def _deployments(release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]) -> tuple[Deployment, ...]:
-    """The agent's model, then its spares in the order in which they are asked."""
-    by_ref = {model.ref: model for model in release.models}
-    return tuple(Deployment(by_ref[ref], offers) for ref in spec.models)
+def _deployments(
+    release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]
+) -> tuple[dict[Complexity, tuple[Deployment, ...]], Deployment | None]:
+    """The agent's models by complexity, each with its spares in the order in which they are asked; the classifier."""
+    by_ref = {model.ref: Deployment(model, offers) for model in release.models}
+    classifier = spec.complexity.classifier if spec.complexity is not None else None
+    answering = {one: tuple(by_ref[ref] for ref in spec.models_for(one)) for one in COMPLEXITIES}
+    return answering, by_ref[classifier] if classifier is not None else None
 
 
 def _response_format(name: str, output: Shape) -> dict[str, Any] | None:

@@ -163,6 +163,7 @@ def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: C
         user=caller.user,
         session_id=caller.session,
         routed_by=route.reason,
+        complexity=caller.complexity,
     )
 
 

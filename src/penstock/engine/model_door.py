@@ -6,6 +6,7 @@ from typing import Any
 from penstock.engine.context.fitting import ContextFitting
 from penstock.engine.controls import Breakers, Budgets
 from penstock.engine.deployment import Deployment
+from penstock.engine.model_choice import ModelChoice
 from penstock.engine.model_turn import ModelTurn, Question, failure_of
 from penstock.engine.own_turn import OwnTurn
 from penstock.engine.run import Run
@@ -20,6 +21,7 @@ class ModelDoor:
         self._provider = provider
         self._breakers = breakers
         self._budgets = budgets
+        self._choice = ModelChoice(run, self._ask_for_platform)
         self._context = ContextFitting(run, self._ask_for_platform)
 
     async def complete(
@@ -35,7 +37,7 @@ class ModelDoor:
         ends the run.
         """
         run, question = self._run, Question(messages, tools, response_format)
-        left = list(run.compiled.deployments)
+        left = list(await self._choice.deployments())
         while True:
             deployment = left.pop(0)
             turn = ModelTurn(run, self._provider, self._breakers, self._budgets, deployment)

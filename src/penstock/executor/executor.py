@@ -139,6 +139,7 @@ class Executor:
             new_run_id(),
             order.version,
             order.stage or identity.stage,
+            order.complexity,
         )
         return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 

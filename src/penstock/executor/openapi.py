@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from penstock.contracts.model_choice import COMPLEXITIES
 from penstock.executor.order import MODES, STAGES
 from penstock.executor.problems import MEDIA_TYPE
 
@@ -37,6 +38,7 @@ ORDER_SCHEMA: dict[str, Any] = {
         "version": {"type": "string", "description": "Exactly this version, wherever it stands."},
         "stage": {"enum": [*STAGES], "description": "Exactly this stage; never pins a session."},
         "mode": {"enum": [*MODES], "default": "live"},
+        "complexity": {"enum": [*COMPLEXITIES], "description": "Which of the agent's models answers, if it has more."},
     },
 }
 FEEDBACK_SCHEMA: dict[str, Any] = {

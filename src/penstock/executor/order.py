@@ -9,11 +9,12 @@ from typing import Any, Literal, cast
 import orjson
 
 from penstock.contracts.document import VERSION_PATTERN
+from penstock.contracts.model_choice import COMPLEXITIES, Complexity
 from penstock.errors import Fault, Invalid, WrongUse
 
 STAGES = ("dev", "canary", "prod")
 MODES = ("live", "dry")
-FIELDS = ("input", "sessionId", "version", "stage", "mode")
+FIELDS = ("input", "sessionId", "version", "stage", "mode", "complexity")
 
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 _VERSION = re.compile(VERSION_PATTERN)
@@ -37,6 +38,7 @@ class RunOrder:
     version: str | None = None
     stage: str | None = None
     mode: Literal["live", "dry"] = "live"
+    complexity: Complexity | None = None
 
 
 def read_identity(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
@@ -73,6 +75,7 @@ def read_order(body: bytes) -> RunOrder:
         document.get("version"),
         document.get("stage"),
         cast(Literal["live", "dry"], document.get("mode", "live")),
+        document.get("complexity"),
     )
 
 
@@ -91,9 +94,9 @@ def _value_faults(document: dict[str, Any]) -> Iterable[Fault]:
     version = document.get("version")
     if version is not None and not (isinstance(version, str) and _VERSION.match(version)):
         yield _fault("version", "must be a SemVer version", "such as 1.0.0")
-    for name, choices in (("stage", STAGES), ("mode", MODES)):
+    for name, choices in (("stage", STAGES), ("mode", MODES), ("complexity", COMPLEXITIES)):
         value = document.get(name)
-        if name in document and not (value is None and name == "stage") and value not in choices:
+        if name in document and not (value is None and name != "mode") and value not in choices:
             yield _fault(name, f"must be one of {', '.join(choices)}", "")
 
 

@@ -1,5 +1,6 @@
 """What must hold between documents, once each of them is well formed."""
 
+from penstock.registry.agent_checks import check_agents
 from penstock.registry.documents import Registry
 from penstock.registry.eval_checks import check_evals
 from penstock.registry.fault_list import FaultList
@@ -28,6 +29,7 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_schemas,
         check_params,
         check_examples,
+        check_agents,
         check_models,
         check_costs,
         check_policies,

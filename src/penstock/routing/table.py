@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.contracts import routing_table as contract
+from penstock.contracts.model_choice import Complexity
 from penstock.contracts.routing_table import AgentRoutes, CanaryEntry, Entry
 from penstock.errors import NotFound, Refused, Unavailable, WrongUse
 from penstock.routing.bucket import bucket
@@ -20,7 +21,10 @@ Reason = Literal["explicit version", "explicit stage", "session", "allow-list", 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own)."""
+    """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own).
+
+    `complexity` is what he says of the task: it chooses among the release's models, never a release.
+    """
 
     tenant: str | None
     user: str | None
@@ -28,6 +32,7 @@ class Caller:
     run_id: str
     version: str | None = None
     stage: str | None = None
+    complexity: Complexity | None = None
 
     @property
     def is_explicit(self) -> bool:

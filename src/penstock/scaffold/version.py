@@ -71,7 +71,10 @@ def _pins_of(loaded: Loaded, text: str) -> str:
 def _is_pin(path: tuple[str | int, ...]) -> bool:
     if path[:1] != ("spec",) or len(path) == 1:
         return False
-    return path[1] in {"promptRef", "modelRef", "toolRefs", "policyRefs"} or path[1:3] == ("fallback", "models")
+    return path[1] in {"promptRef", "modelRef", "toolRefs", "policyRefs"} or path[1:3] in {
+        ("fallback", "models"),
+        ("complexity", "classifier"),
+    }
 
 
 def _scalars(loaded: Loaded, text: str) -> Iterator[tuple[tuple[str | int, ...], yaml.ScalarNode]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.contracts.agent import AgentSpec
 from penstock.contracts.canonical import digest, digest_bytes
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
@@ -28,8 +29,8 @@ def example_release(
 ) -> tuple[Release, bytes]:
     """A release of an agent from text to text, and its prompt's body.
 
-    `agent` and `model` override fields of their specs; `tools` maps names to fields that differ from `TOWN_TOOL`;
-    `rules` are those of its only policy.
+    `agent` and `model` override fields of their specs, `model` those of every model that the agent pins; `tools` maps
+    names to fields that differ from `TOWN_TOOL`; `rules` are those of its only policy.
     """
     tools = tools or {}
     spec: dict[str, Any] = {
@@ -51,10 +52,14 @@ def example_release(
         "prompt": {**prompt, "body": digest_bytes(BODY)},
         "tools": [_component("tools", "Tool", tool, {**TOWN_TOOL, **fields}) for tool, fields in tools.items()],
         "policies": [_component("policies", "Policy", "default", {"rules": [dict(rule) for rule in rules]})],
-        "models": [_component("models", "Model", "fake", model)],
+        "models": [_component("models", "Model", name, model) for name in _model_names(spec)],
         "minEngine": "0.1.0",
     }
     return Release.model_validate(release), BODY
+
+
+def _model_names(spec: Mapping[str, Any]) -> list[str]:
+    return [ref.partition("/")[2].partition("@")[0] for ref in AgentSpec.model_validate(spec).models]
 
 
 def example_declaration(name: str = "direct", distribution: str = "penstock", **fields: Any) -> Runtime:
