@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from penstock.contracts.caching import AgentCache
 from penstock.contracts.context_budget import ContextBudget
 from penstock.contracts.document import Document, JsonSchema, Metadata, Name, Spec
 from penstock.contracts.model_choice import (
@@ -116,6 +117,8 @@ class AgentSpec(Spec):
     fallback: Fallback | None = Field(None, description="Absent: a model that fails ends the run.")
 
     context: ContextBudget | None = Field(None, description="Absent: every request goes out whole.")
+
+    cache: AgentCache | None = Field(None, description="Absent: every run does its work.")
 
     @property
     def models(self) -> list[str]:

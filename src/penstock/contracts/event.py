@@ -25,6 +25,7 @@ EventType = Literal[
     "fallback.used",
     "model.chosen",
     "context.cut",
+    "cache.hit",
     "budget.alerted",
     "alert.raised",
     "run.finished",

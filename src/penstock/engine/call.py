@@ -36,7 +36,8 @@ class RunCall:
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
     `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first.
-    `complexity` is what the caller says of the task, None where he says nothing.
+    `complexity` is what the caller says of the task, None where he says nothing;
+    without `uses_cache` no cache is read or written.
     """
 
     release: Release
@@ -58,6 +59,7 @@ class RunCall:
     routed_by: str | None = None
     is_batch: bool = False
     complexity: Complexity | None = None
+    uses_cache: bool = True
 
     @property
     def effective_stage(self) -> str:

@@ -164,6 +164,7 @@ def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: C
         session_id=caller.session,
         routed_by=route.reason,
         complexity=caller.complexity,
+        uses_cache=caller.uses_cache,
     )
 
 

@@ -7,6 +7,9 @@ from collections.abc import AsyncGenerator
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.engine.admitted_work import AdmittedWork
 from penstock.engine.alert_rules import RunRules
+from penstock.engine.cache.answers import AnswerCache
+from penstock.engine.cache.results import ResultCache
+from penstock.engine.cached_work import CachedWork
 from penstock.engine.call import RunCall
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
 from penstock.engine.controls import Controls
@@ -119,6 +122,7 @@ class Engine:
         self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
         self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
+        self._answers, self._results = AnswerCache(), ResultCache()
         self._running: dict[str, RunHandle] = {}
         self._ended: OrderedDict[str, RunHandle] = OrderedDict()
 
@@ -140,9 +144,10 @@ class Engine:
             return self._launch(run, None)
         breakers = self.controls.breakers
         doors = Doors(
-            ModelDoor(run, self._provider, breakers, self.controls.budgets), ToolDoor(run, self._tools, breakers)
+            ModelDoor(run, self._provider, breakers, self.controls.budgets),
+            ToolDoor(run, self._tools, breakers, self._results),
         )
-        work = RuntimeWork(run, runtime, doors, messages)
+        work = CachedWork(run, self._answers, RuntimeWork(run, runtime, doors, messages))
         return self._launch(run, AdmittedWork(run, self.controls, work, lambda: _begin(run, messages)))
 
     def reject(self, call: RunCall, refusal: PenstockError) -> RunHandle:

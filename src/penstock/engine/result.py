@@ -51,7 +51,8 @@ class RunUsage:
 class RunResult:
     """The end of a run. `output` is the text, or the parsed JSON of an agent whose output schema is an object's.
 
-    `refusal` is the typed error of a rejected run, for the edge that answers the caller; it holds every fault.
+    `cached` = an earlier run's answer. `refusal` is the typed error of a rejected run, for the edge that answers the
+    caller; it holds every fault.
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class RunResult:
     runtime: str
     mode: str
     trace_id: str
+    cached: bool = False
     refusal: PenstockError | None = None
 
     @property
@@ -94,6 +96,7 @@ class RunResult:
             "runtime": self.runtime,
             "mode": self.mode,
             "traceId": self.trace_id,
+            **({"cached": True} if self.cached else {}),
         }
 
     @property

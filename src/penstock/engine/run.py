@@ -61,6 +61,7 @@ class Run:
         self.started_at = now()
         self.deadline = self.started + compiled.limits.timeout_ms / 1000
         self.place: Place | None = None
+        self.is_cached = False
         self._timer: asyncio.TimerHandle | None = None
         self._subjects = _subjects(call, compiled)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -266,6 +267,7 @@ class Run:
             runtime=call.runtime,
             mode=call.mode,
             trace_id=call.trace_id,
+            cached=self.is_cached,
             refusal=self.refusal,
         )
 

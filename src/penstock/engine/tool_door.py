@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.engine.cache.results import ResultCache
 from penstock.engine.call import new_span_id
 from penstock.engine.compiled import CompiledTool, tool_request
 from penstock.engine.controls import Breakers
@@ -35,10 +36,11 @@ class _Refusal(Exception):
 class ToolDoor:
     """Runs the tools of one run's release."""
 
-    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers) -> None:
+    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers, results: ResultCache) -> None:
         self._run = run
         self._runner = runner
         self._breakers = breakers
+        self._cached_results = results
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
@@ -103,6 +105,8 @@ class ToolDoor:
             result = await self._obtain(tool, arguments, facts, spans[0])
             content = _checked(tool, result)
             response = {"result": result}
+            if facts["source"] == "tool":
+                self._cached_results.keep(run.call, tool, arguments, result)
         except _Refusal as refusal:
             response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
             run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
@@ -130,7 +134,10 @@ class ToolDoor:
                 return await self._answered(entry, facts)
             if writes:
                 raise _shadow_refusal(tool)
-        facts["source"] = "tool"
+        cached = self._cached_results.find(run.call, tool, arguments)
+        facts["source"] = "tool" if cached is None else "cache"
+        if cached is not None:
+            return cached
         return await self._called(tool, arguments, facts["callId"], span_id)
 
     async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, span_id: str) -> Any:

@@ -140,6 +140,7 @@ class Executor:
             order.version,
             order.stage or identity.stage,
             order.complexity,
+            order.uses_cache,
         )
         return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 

@@ -81,6 +81,7 @@ RESULT_SCHEMA: dict[str, Any] = {
                 "steps": {"type": "integer"},
             },
         },
+        "cached": {"type": "boolean", "description": "An earlier run's answer; only there if so."},
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
@@ -131,6 +132,7 @@ def _run_operation() -> dict[str, Any]:
             header("X-Penstock-Tenant", "Whose run it is."),
             header("X-Penstock-User", "The person behind the request."),
             header("X-Penstock-Stage", "The same as `stage` in the body."),
+            header("Cache-Control", "no-cache or no-store: no earlier answer or result is given, none is kept."),
             header("traceparent", "W3C trace context: the run joins this trace. The answer names the run's span."),
         ],
         "requestBody": {

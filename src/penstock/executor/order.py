@@ -39,6 +39,7 @@ class RunOrder:
     stage: str | None = None
     mode: Literal["live", "dry"] = "live"
     complexity: Complexity | None = None
+    uses_cache: bool = True
 
 
 def read_identity(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
@@ -56,6 +57,12 @@ def read_identity(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
     if stage is not None and stage not in STAGES:
         raise WrongUse(f"no stage {stage!r}", where="X-Penstock-Stage", now=f"stages are: {', '.join(STAGES)}")
     return Identity(tenant, user, stage)
+
+
+def wants_cache(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether an earlier answer may do: not with `Cache-Control: no-cache` or `no-store`, which mean the same here."""
+    said = b",".join(value for name, value in headers if name == b"cache-control").lower()
+    return not {word.strip() for word in said.split(b",")} & {b"no-cache", b"no-store"}
 
 
 def read_order(body: bytes) -> RunOrder:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from starlette.types import Receive, Scope, Send
 
@@ -13,7 +14,7 @@ from penstock.errors import PenstockError
 from penstock.executor.answer import Header, send_json, send_problem
 from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
-from penstock.executor.order import read_identity, read_order
+from penstock.executor.order import read_identity, read_order, wants_cache
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
 from penstock.executor.sse import EventStream
 
@@ -55,7 +56,7 @@ class RunRoute:
             raise Refusal(draining())
         headers = scope["headers"]
         identity = read_identity(headers)
-        order = read_order(await read_body(receive, headers))
+        order = replace(read_order(await read_body(receive, headers)), uses_cache=wants_cache(headers))
         agent, stream = scope["path_params"]["agent"], _wants_stream(scope)
         return await self._executor.submit(agent, identity, order, stream, parent_of(headers))
 

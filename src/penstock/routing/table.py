@@ -24,6 +24,7 @@ class Caller:
     """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own).
 
     `complexity` is what he says of the task: it chooses among the release's models, never a release.
+    Without `uses_cache` every call is made anew.
     """
 
     tenant: str | None
@@ -33,6 +34,7 @@ class Caller:
     version: str | None = None
     stage: str | None = None
     complexity: Complexity | None = None
+    uses_cache: bool = True
 
     @property
     def is_explicit(self) -> bool:
