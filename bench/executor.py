@@ -1,8 +1,8 @@
 """What HTTP costs a run: the executor as a process, beside a bare ASGI app on the same uvicorn in the same minute.
 
 `instant` has a model in process and shows the executor's own cost (routing, policy, journal, events durable before the
-answer); `litellm` drives the real model library over HTTP to the scripted model server. CPU is the server process's
-alone, threads included; clients and the model server run beside it on the same cores.
+answer); `LiteLLM` and `lean` ask the scripted model server over HTTP, by the two transports of a model spec. CPU is the
+server process's alone, threads included; clients and the model server run beside it on the same cores.
 """
 
 import asyncio
@@ -19,7 +19,16 @@ from urllib.parse import urlsplit
 import httpx
 
 from penstock.contracts.routing_table import AgentRoutes, Entry
-from penstock.testing.executor_world import DIRECT, Running, World, launch, make_world, stopped_at_end, wait_until
+from penstock.testing.executor_world import (
+    DIRECT,
+    Running,
+    World,
+    empty_world,
+    launch,
+    make_world,
+    stopped_at_end,
+    wait_until,
+)
 from penstock.testing.model_server import ModelServer
 
 AT_ONCE = (1, 16, 64)
@@ -55,6 +64,12 @@ class Figure:
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory, MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def ask_on(port: int, request: bytes, until: float, waits: list[float]) -> None:
@@ -107,6 +122,18 @@ def started(world: World, *words: str) -> Running:
     return running
 
 
+def over_http(name: str, world: World) -> None:
+    """An executor as people start it; how soon it is ready, and what it holds at the end."""
+    words = ("-m", "penstock.cli.main", "--project", str(world.root), "serve", "--insecure-dev", "--port", "0")
+    begun = time.perf_counter()
+    real = started(world, *words)
+    wait_until(lambda: httpx.get(f"{real.url}/readyz").status_code == 200, what="ready", timeout_s=60)
+    ready_s = time.perf_counter() - begun
+    show(f"{name} over HTTP, direct", lambda at_once: measure(real, "echo", at_once))
+    show(f"{name} over HTTP, langgraph", lambda at_once: measure(real, "graph", at_once))
+    print(f"{name}: ready after {ready_s:.1f} s, {resident_mb(real.process.pid):.0f} MB at the end", flush=True)
+
+
 def main() -> int:
     """Prints the figures."""
     print(f"{'':28} {'at once':>8} {'answers/s':>10} {'CPU us':>10} {'p99 ms':>9}")
@@ -115,6 +142,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         stopped_at_end(make_world(Path(folder) / "instant")) as instant,
         stopped_at_end(make_world(Path(folder) / "litellm")) as litellm,
+        stopped_at_end(empty_world(Path(folder) / "lean")) as lean,
     ):
         bare = started(instant, "-c", BARE)
         show("bare ASGI app (limit)", lambda at_once: measure(bare, "echo", at_once))
@@ -124,11 +152,9 @@ def main() -> int:
         show("instant model, direct", lambda at_once: measure(quick, "echo", at_once))
         show("instant model, langgraph", lambda at_once: measure(quick, "graph", at_once))
         on_both_runtimes(litellm, model="openai/qa-rules", parameters=model.parameters)
-        words = ("-m", "penstock.cli.main", "--project", str(litellm.root), "serve", "--insecure-dev", "--port", "0")
-        real = started(litellm, *words)
-        wait_until(lambda: httpx.get(f"{real.url}/readyz").status_code == 200, what="ready", timeout_s=60)
-        show("LiteLLM over HTTP, direct", lambda at_once: measure(real, "echo", at_once))
-        show("LiteLLM over HTTP, langgraph", lambda at_once: measure(real, "graph", at_once))
+        on_both_runtimes(lean, model="qa-rules", parameters=model.parameters, transport="openai-compatible")
+        over_http("LiteLLM", litellm)
+        over_http("lean", lean)
     return 0
 
 

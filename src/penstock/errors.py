@@ -97,14 +97,34 @@ class Invalid(PenstockError):
 
 
 class LimitReached(PenstockError):
-    """A declared limit refuses the call for now; it may go better after `retry_after_s` seconds."""
+    """A declared limit refuses the call for now; it may go better after `retry_after_s` seconds.
+
+    `level` is whose limit it is (`team shop`), `limit` its name (`concurrency`); both empty where there are none.
+    """
 
     slug = "limit-reached"
     http_status = 429
 
-    def __init__(self, what: str, *, where: str = "", now: str = "", retry_after_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        now: str = "",
+        retry_after_s: float = 1.0,
+        level: str = "",
+        limit: str = "",
+    ) -> None:
         super().__init__(what, where=where, now=now)
         self.retry_after_s = retry_after_s
+        self.level = level
+        self.limit = limit
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Whose limit, which one, and the seconds after which to try again, as a JSON object."""
+        of_whom = {"level": self.level, "limit": self.limit} if self.level else {}
+        return {**of_whom, "retryAfterS": round(self.retry_after_s, 3)}
 
 
 class BudgetSpent(LimitReached):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.contracts.model import Price
+from penstock.contracts.model import Price, Transport
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.runtime import Runtime as RuntimeDeclaration
 from penstock.errors import PenstockError
@@ -59,13 +59,25 @@ class ToolAnswer:
         return {"role": "tool", "tool_call_id": self.call_id, "content": self.content}
 
 
+USD_DIGITS = 9
+"""Decimals of a cost: a billionth of a USD."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model call used; `cost_usd` None = the price is unknown, an error in accounting and never 0."""
+    """What a model call used; `cost_usd` None = the price is unknown, an error in accounting and never 0.
+
+    The cost is held in whole billionths of a USD: so sums come out the same in whatever order they are made.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
+
+    def __post_init__(self) -> None:
+        """Rounds the cost."""
+        if self.cost_usd is not None:
+            object.__setattr__(self, "cost_usd", round(self.cost_usd, USD_DIGITS))
 
     @property
     def total_tokens(self) -> int:
@@ -151,13 +163,12 @@ class Runtime(Protocol):
         ...
 
 
-class ModelFailed(PenstockError):
-    """A model call without a usable answer; `retryable` for network faults and rate limits.
+class CallFailed(PenstockError):
+    """A call through a door without a usable answer; `retryable` for network faults and rate limits.
 
-    `retry_after_s` is what the provider asks to wait for, in seconds; None = it does not say.
+    `retry_after_s` is what the other side asks to wait for, in seconds; None = it does not say.
     """
 
-    slug = "model-failed"
     http_status = 502
 
     def __init__(
@@ -174,11 +185,23 @@ class ModelFailed(PenstockError):
         self.retry_after_s = retry_after_s
 
 
-class ToolFailed(PenstockError):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
+class ModelFailed(CallFailed):
+    """A model call without a usable answer."""
+
+    slug = "model-failed"
+
+
+class CallRefused(ModelFailed):
+    """A model call that the provider refused by its status, or that never reached it: nobody charges for it."""
+
+
+class ToolFailed(CallFailed):
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
+
+    Only a tool behind HTTP can tell that it is `retryable`.
+    """
 
     slug = "tool-failed"
-    http_status = 502
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +220,7 @@ class ModelCall:
     response_format: Mapping[str, Any] | None = None
     timeout_s: float = 60.0
     on_delta: Callable[[str], None] | None = None
+    transport: Transport = "litellm"
     traceparent: str | None = None
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from penstock.errors import NotFound, PenstockError
+from penstock.garbage import no_collection
 
 T = TypeVar("T")
 
@@ -48,7 +49,9 @@ class Plugins(Generic[T]):
                 places = " and by ".join(entry.value for entry in offers)
                 raise PenstockError(f"{self.noun} {name!r} is offered twice: by {places}", now="remove one package")
             if offers:
-                self.register(name)(offers[0].load())
+                with no_collection():
+                    found: T = offers[0].load()
+                self.register(name)(found)
         if name not in self._known:
             raise NotFound(f"no {self.noun} {name!r}", now=f"known: {', '.join(self) or 'none'}")
         return self._known[name]

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from penstock.errors import WrongUse
 
@@ -29,6 +29,13 @@ class Settings(BaseModel):
     )
     cache_dir: str = Field("", description="Where executors keep releases and tool code; empty means .penstock/cache.")
     spool_dir: str = Field("", description="Where runs are made durable first; empty means .penstock/spool.")
+    payloads_url: str = Field(
+        "", description="Folder or object store of payloads that are large; empty means .penstock/payloads."
+    )
+    claim_check_bytes: int = Field(
+        65_536, ge=0, description="Payloads over so many bytes, written as JSON, go to the payload store; 0 = all."
+    )
+    archive_url: str = Field("", description="Folder or object store of old runs; empty means .penstock/archive.")
     driver: Literal["ci", "dagster"] = Field("ci", description="The side that produces evidence that counts.")
     default_runtime: str = Field("langgraph", description="The runtime of agents that name none.")
     executor_url: str = Field("", description="Where people reach the executor; Dagster links to its reports there.")
@@ -40,6 +47,9 @@ class Settings(BaseModel):
         ge=5,
         le=86_400,
         description="After so long a shard of a worker that was lost is given to another; longer than any shard takes.",
+    )
+    redis_url: str = Field(
+        "", description="Redis (redis://, rediss://) in which executors hold limits together; empty means each alone."
     )
     evals_at_once: int = Field(
         8, ge=1, le=1_000, description="How many steps that evaluate run at once under Dagster: shards, and evidence."
@@ -53,11 +63,34 @@ class Settings(BaseModel):
     gitlab_url: str = Field("", description="As https://gitlab.example.com; its token is PENSTOCK_GITLAB_TOKEN.")
     gitlab_project: str = Field("", description="The project's path or number there, as shop/agents.")
     notify_url: str = Field("", description="Where changes are told as CloudEvents by HTTP; empty means nowhere.")
+    tool_hosts: list[str] = Field(
+        default_factory=list,
+        description="What http tools may reach beside public addresses: host:port, or networks as 10.2.0.0/16.",
+    )
     otlp_url: str = Field("", description="An OTLP receiver of traces, as http://127.0.0.1:4318; empty means none.")
     log_format: Literal["text", "json"] = Field(
         "text", description="How the executor logs: lines, or one JSON object a line."
     )
     poll_ms: int = Field(200, ge=20, le=60_000, description="How often executors look for a new table, milliseconds.")
+
+    async_workers: int = Field(
+        16, ge=0, le=1_000, description="How many queued runs an executor runs at once; 0 = it leaves them to others."
+    )
+    async_tries: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="How often a queued run may fail by its model or runtime; then it is a dead letter.",
+    )
+    lease_s: float = Field(
+        10.0, ge=1, le=3_600, description="So long after an executor fell silent others take its queued runs, seconds."
+    )
+
+    @field_validator("tool_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """The environment gives one text, with commas."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @property
     def state(self) -> Path:
@@ -75,9 +108,17 @@ class Settings(BaseModel):
     @property
     def releases(self) -> str:
         """The URL or folder of the release store in force."""
-        if "://" in self.releases_url:
-            return self.releases_url
-        return str(self.root / (self.releases_url or f"{STATE}/releases"))
+        return self._place(self.releases_url, "releases")
+
+    @property
+    def payloads(self) -> str:
+        """The URL or folder of the payload store in force."""
+        return self._place(self.payloads_url, "payloads")
+
+    @property
+    def archive(self) -> str:
+        """The URL or folder of the archive in force."""
+        return self._place(self.archive_url, "archive")
 
     @property
     def cache(self) -> Path:
@@ -88,6 +129,9 @@ class Settings(BaseModel):
     def spool(self) -> Path:
         """The folder of the executor's spool segments."""
         return self.root / (self.spool_dir or f"{STATE}/spool")
+
+    def _place(self, url: str, default: str) -> str:
+        return url if "://" in url else str(self.root / (url or f"{STATE}/{default}"))
 
 
 def find_root(start: Path) -> Path:

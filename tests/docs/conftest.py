@@ -7,13 +7,27 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 BUILD_S = 300
+# What `agentctl` is in a page's shell: as little Python as passes the call on.
+CALLER = """\
+#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as call:
+    call.connect({place!r})
+    said = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(call, [said], [0, 1, 2])
+    call.shutdown(socket.SHUT_WR)
+    answer = b""
+    while piece := call.recv(16):
+        answer += piece
+sys.exit(int(answer) if answer else 70)
+"""
 IDENTITY = "[user]\n\tname = Ada Author\n\temail = author@example.com\n[init]\n\tdefaultBranch = main\n"
 
 
@@ -25,6 +39,10 @@ class World:
     environment: dict[str, str]
     before: str = ""
 
+    def warmed(self, folder: Path) -> "World":
+        """The same, whose shell knows the folder of the warm `agentctl`."""
+        return replace(self, environment={**self.environment, "WARM_AGENTCTL": str(folder)})
+
 
 @pytest.fixture(scope="session")
 def worlds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,8 +53,27 @@ def worlds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def warm_agentctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an `agentctl` for which everything is imported already (see warm_agentctl.py)."""
+    folder = tmp_path_factory.mktemp("warm")
+    place = folder / "socket"
+    words = [sys.executable, str(HERE / "warm_agentctl.py"), str(place)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        (folder / "bin").mkdir()
+        program = folder / "bin" / "agentctl"
+        program.write_text(CALLER.format(python=sys.executable, place=str(place)), "utf-8")
+        program.chmod(0o755)
+        yield program.parent
+        server.stdin.close()
+        server.wait(20)
+
+
 @pytest.fixture
-def world(worlds_folder: Path, tmp_path: Path) -> Iterator[Callable[[str], World]]:
+def world(worlds_folder: Path, warm_agentctl: Path, tmp_path: Path) -> Iterator[Callable[[str], World]]:
     """A copy of the named world for this test alone.
 
     empty     an empty folder
@@ -47,7 +84,7 @@ def world(worlds_folder: Path, tmp_path: Path) -> Iterator[Callable[[str], World
     gitlab    the project at a GitLab of its own, with merge request 1 open; it begins at the bot's clone
     """
     with contextlib.ExitStack() as stack:
-        yield lambda name: _world(name, worlds_folder, tmp_path, stack)
+        yield lambda name: _world(name, worlds_folder, tmp_path, stack).warmed(warm_agentctl)
 
 
 def _world(name: str, worlds: Path, tmp_path: Path, stack: contextlib.ExitStack) -> World:

@@ -3,6 +3,9 @@
 In a `console` block a line that begins with `$ ` is a command; with `# exit 1` at its end it must end so. What stands
 below a command must be in its output, line by line in this order; `...` stands for anything. Commands that end in `&`
 run until the page's end. `make` targets are looked up, not run. Ports 8080, 3000 and 8091 become free ones.
+
+The first call of each command, and what runs in the background, is a Python of its own; all later ones are forks of
+one that has imported everything.
 """
 
 import os
@@ -33,6 +36,7 @@ PORTS = ("8080", "3000", "8091")
 PAGE_S = 240
 # What a page may name without running it: the demo is run by a test of its own, `make` ones are looked up.
 NOT_RUN = {"demo"}
+AGENTCTL = re.compile(r"\bagentctl ([a-z]+(?: [a-z]+)?)")
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Step:
     command: str
     exit_status: int = 0
     shown: list[str] = field(default_factory=list)
+    warm: bool = False
 
     @property
     def in_background(self) -> bool:
@@ -94,6 +99,17 @@ def steps(page: Path) -> list[Step]:
     return found
 
 
+def warmed_steps(pages: list[Path]) -> dict[Path, list[Step]]:
+    """The commands of all pages; warm are those whose commands of agentctl were all called before."""
+    found = {page: steps(page) for page in pages}
+    called: set[str] = set()
+    for step in (step for page in pages for step in found[page]):
+        commands = set(AGENTCTL.findall(step.command))
+        step.warm = not step.in_background and commands <= called
+        called |= commands
+    return found
+
+
 def world_of(page: Path) -> str:
     """The world that the page's first comment names."""
     named = re.match(r"<!-- world: (\w+) -->\n", page.read_text("utf-8"))
@@ -101,12 +117,13 @@ def world_of(page: Path) -> str:
     return named[1]
 
 
-RUN_PAGES = [page for page in PAGES if any(not step.command.startswith("make ") for step in steps(page))]
+STEPS = warmed_steps(PAGES)
+RUN_PAGES = [page for page in PAGES if any(not step.command.startswith("make ") for step in STEPS[page])]
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
 def test_every_command_of_the_page_works(page: Path, world: Callable[[str], World], tmp_path: Path) -> None:
-    todo = [step for step in steps(page) if not step.command.startswith("make ")]
+    todo = [step for step in STEPS[page] if not step.command.startswith("make ")]
     here = world(world_of(page))
     outputs = tmp_path / "outputs"
     outputs.mkdir()
@@ -147,6 +164,12 @@ def test_no_command_escapes(page: Path) -> None:
         elif page != COMMANDS_PAGE:
             stray = [line for line in block.lines if PROGRAMS.match(line)]
             assert stray == [], f"{where}: looks like a command and is no console block"
+
+
+def test_each_command_is_called_by_a_python_of_its_own_once() -> None:
+    cold = {name for page in PAGES for step in STEPS[page] if not step.warm for name in AGENTCTL.findall(step.command)}
+    assert cold == {name for page in PAGES for step in STEPS[page] for name in AGENTCTL.findall(step.command)}
+    assert sum(step.warm for page in PAGES for step in STEPS[page]) >= 60
 
 
 def test_make_targets_exist() -> None:
@@ -226,9 +249,15 @@ def test_what_stands_below_a_command_must_be_in_its_output() -> None:
 
 def _script(page: str, todo: list[Step], before: str, outputs: Path) -> str:
     """The page as one shell: each command's output in a file of its own, its status compared."""
-    parts = ["PIDS=()", "trap 'for pid in \"${PIDS[@]}\"; do kill $pid 2>/dev/null; done; wait' EXIT", before]
+    parts = [
+        "PIDS=()",
+        "FRESH=$PATH",
+        "trap 'for pid in \"${PIDS[@]}\"; do kill $pid 2>/dev/null; done; wait' EXIT",
+        before,
+    ]
     for step in todo:
         output = shlex.quote(str(outputs / str(step.line)))
+        parts.append("PATH=${WARM_AGENTCTL:+$WARM_AGENTCTL:}$FRESH" if step.warm else "PATH=$FRESH")
         parts += ["{", step.command, f"}} > {output} 2>&1", "STATUS=$?"]
         if step.in_background:
             parts.append("PIDS+=($!)")

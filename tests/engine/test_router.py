@@ -2,7 +2,7 @@ import pytest
 
 from penstock.adapters.direct import DirectRuntime
 from penstock.engine.router import RuntimeRouter
-from penstock.errors import Invalid, LimitReached, NotFound, Refused, Unavailable
+from penstock.errors import Invalid, NotFound, Refused, Unavailable
 from penstock.testing.example_release import example_declaration, example_release
 
 POOR = {"modes": ["workflow"], "maxContextTokens": 4096}
@@ -71,11 +71,6 @@ def test_version_outside_the_range_is_refused() -> None:
         broken.choose(release, None, "one")
 
 
-def test_places_are_counted_per_runtime() -> None:
-    one = RuntimeRouter({name: example_declaration(name, limits={"concurrentRuns": 1}) for name in ("a", "b")})
-    one.enter("a")
-    one.enter("b")
-    with pytest.raises(LimitReached, match="runtime a"):
-        one.enter("a")
-    one.leave("a")
-    one.enter("a")
+def test_it_says_how_many_runs_a_runtime_bears() -> None:
+    one = RuntimeRouter({name: example_declaration(name, limits={"concurrentRuns": 3}) for name in ("a", "b")})
+    assert (one.runs_at_once("a"), one.runs_at_once("c")) == (3, None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock.testing.executor_world import Running, World, make_world, stopped_at_end
+from penstock.testing.postgresql import postgresql_database
 
 
 @pytest.fixture
@@ -27,3 +28,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def executor(shared: World) -> Running:
     """The module's executor."""
     return shared.running[0]
+
+
+@pytest.fixture
+def postgresql_url(tmp_path: Path) -> Iterator[str]:
+    """An empty database of a server (marker `servers`)."""
+    with postgresql_database(tmp_path.name) as url:
+        yield url

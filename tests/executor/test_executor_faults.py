@@ -246,6 +246,7 @@ def test_a_frozen_agent_takes_no_new_run(world: World) -> None:
 def test_more_runs_than_the_runtime_allows_are_refused_at_once(world: World) -> None:
     declaration = world.root / "runtimes/direct.yaml"
     declaration.write_text(declaration.read_text().replace("concurrentRuns: 500", "concurrentRuns: 1"))
+    world.operate({"limits": {"maxWaitMs": 0}})
     executor = world.start()
     slow = threading.Thread(target=lambda: executor.run(text="the only place", input={"delayMs": 300}))
     slow.start()

@@ -21,7 +21,7 @@ def faults_of(document: Any) -> list[str]:
 def test_an_order_with_everything() -> None:
     whole = {"input": [1], "sessionId": "s-1", "version": "1.0.0-rc.1", "stage": "canary", "mode": "dry"}
     whole["complexity"] = "simple"
-    assert read_order(orjson.dumps(whole)) == RunOrder([1], "s-1", "1.0.0-rc.1", "canary", "dry", "simple")
+    assert read_order(orjson.dumps(whole)) == RunOrder([1], "s-1", "1.0.0-rc.1", "canary", "dry", complexity="simple")
     assert read_order(b'{"input": null}') == RunOrder(None)
 
 

@@ -60,6 +60,17 @@ def test_a_model_over_http_does_all_that_is_asked_of_it(with_model: Callable[...
     assert [thread.name for thread in threading.enumerate() if "model-server" in thread.name] == []
 
 
+def test_a_model_without_litellm_passes_the_same_cases(with_model: Callable[..., Release], context: Make) -> None:
+    parameters = {"apiKey": {"secret": "KEY"}, "apiBase": "https://192.0.2.1/v1", "maxTokens": 5, "extraBody": {"x": 1}}
+    asked = context(with_model("our-model", parameters, transport="openai-compatible"))
+    result = run_gate(asked, USE)
+    assert (result.outcome, result.reason) == ("passed", "10 cases hold for our-model")
+    rows = cases(result)
+    assert list(rows) == ["routing", "answer", "stream", "tool call", "structured output", *LIMITS]
+    assert rows["routing"][1] == "an OpenAI-compatible endpoint is asked for our-model: maxTokens, extraBody"
+    assert list(gate_inputs(asked, USE)["runtimes"]) == ["aiohttp"]
+
+
 def test_a_parameter_may_take_another_name_on_the_way(with_model: Callable[..., Release], context: Make) -> None:
     result = run_gate(context(with_model("openai/gpt-5", {"maxTokens": 300})), USE)
     assert cases(result)["routing"][1] == "openai is asked for gpt-5: maxTokens as max_completion_tokens"

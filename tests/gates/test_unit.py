@@ -42,6 +42,19 @@ def test_no_tool_says_so(judge: Judge) -> None:
     assert (result.outcome, result.reason) == ("passed", "no tool to test")
 
 
+def test_an_http_tool_has_nothing_to_run_and_that_is_said(
+    context: Callable[..., GateContext], release_of: Callable[..., Release], tool_of: Callable[..., dict[str, Any]]
+) -> None:
+    web = tool_of({}, name="web")
+    web["document"]["spec"]["implementation"] = {"type": "http", "method": "GET", "url": "https://api.example.com/"}
+    files = {"tool.py": TOOL, "words.py": WORDS, "test_tool.py": GOOD}
+    blobs = {digest_bytes(text.encode()): text.encode() for text in files.values()}
+    alone = run_gate(context(release_of([web])), GateUse.model_validate({"gate": "unit"}))
+    assert (alone.outcome, alone.reason) == ("passed", "no tool to test; 1 tool without code of its own")
+    beside = run_gate(context(release_of([web, tool_of(files)]), blobs=blobs), GateUse.model_validate({"gate": "unit"}))
+    assert (beside.outcome, beside.reason) == ("passed", "1 test of 1 tool passed; 1 tool without code of its own")
+
+
 def test_tests_beside_a_tool_run_with_the_tool_loaded_as_in_production(judge: Judge) -> None:
     result = judge({"tool.py": TOOL, "words.py": WORDS, "test_tool.py": GOOD})
     assert result.reason == "1 test of 1 tool passed"

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from penstock.contracts.model import Price
+from penstock.contracts.model import Price, Transport
 from penstock.pal import ModelCall
 from penstock.testing.model_server import ModelServer
 
@@ -14,24 +14,33 @@ MESSAGES = [
 PRICE = Price.model_validate({"inputUsdPer1M": 1.0, "outputUsdPer1M": 2.0})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model_server() -> Iterator[ModelServer]:
     with ModelServer() as server:
         yield server
 
 
-@pytest.fixture
-def over_http(model_server: ModelServer) -> Callable[..., ModelCall]:
-    """A call of the scripted model over HTTP, with the faults named."""
+@pytest.fixture(params=["litellm", "openai-compatible"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """Both transports, one after the other."""
+    chosen: Transport = request.param
+    return chosen
 
-    def make(fault: str = "", **changes: Any) -> ModelCall:
+
+@pytest.fixture
+def over_http(model_server: ModelServer, transport: Transport) -> Callable[..., ModelCall]:
+    """A call of the scripted model over HTTP, with the faults named; the transport gets the model's name in its way."""
+    provider = "openai/" if transport == "litellm" else ""
+
+    def make(fault: str = "", name: str = "qa-rules", **changes: Any) -> ModelCall:
         values: dict[str, Any] = {
             "ref": "models/wire@1.0.0",
-            "model": f"openai/qa-rules{'+' if fault else ''}{fault}",
+            "model": f"{provider}{name}{'+' if fault else ''}{fault}",
+            "transport": transport,
             "parameters": model_server.parameters,
             "price": PRICE,
             "messages": MESSAGES,
-            "timeout_s": 5.0,
+            "timeout_s": 20.0,
         }
         return ModelCall(**{**values, **changes})
 

@@ -69,17 +69,21 @@ def ask(project: Project, clone: Project, stage: str) -> tuple[str, str]:
 
 
 def approve(project: Project, clone: Project, stage: str, household: Household) -> None:
-    """Approves what the plan shows, once its gates have passed."""
+    """Approves what the plan shows, once its gates have passed; looks again where other evidence came meanwhile."""
 
     def passed() -> Any:
         clone.git("pull", "--quiet", "origin", "main")
         evidence = agentctl(clone.root, project.root, "plan", KEY, "--to", stage)["evidence"]
         return evidence["evidence"] if evidence["verdict"] == "passed" else None
 
-    evidence = until(f"evidence before {stage}", passed, household)
-    words = ("--to", stage, "--report", evidence, "--comment", "looks right")
-    approved = agentctl(clone.root, project.root, "approve", KEY, *words)
-    assert approved["exit"] == 0, approved
+    def approved() -> Any:
+        evidence = until(f"evidence before {stage}", passed, household)
+        words = ("--to", stage, "--report", evidence, "--comment", "looks right")
+        said = agentctl(clone.root, project.root, "approve", KEY, *words)
+        assert said["exit"] == 0 or said["error"]["type"] == "conflict", said
+        return said["exit"] == 0
+
+    until(f"approval for {stage}", approved, household)
 
 
 def live_runs(project: Project, count: int, household: Household) -> None:

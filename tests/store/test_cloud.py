@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped, unused-ignore]
@@ -6,10 +8,14 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped, unused-ignore]
 from moto.server import ThreadedMotoServer
 
+from penstock.contracts.retention import RetentionRules
 from penstock.errors import Unavailable
 from penstock.store.cloud import CloudStore
 from penstock.store.objects import open_objects
+from penstock.store.purge import Purge
 from penstock.store.releases import ReleaseStore
+from penstock.store.retention import Cutoffs
+from penstock.testing.old_runs import OldRuns
 
 BUCKET = "releases"
 
@@ -76,6 +82,23 @@ def test_a_release_store_works_on_it(objects: CloudStore) -> None:
     store = ReleaseStore(objects)
     assert store.lineage(create=True) == store.lineage(create=True) == store.lineage()
     assert store.newest_table() is None
+
+
+def test_what_is_kept_of_runs_has_an_end(objects: CloudStore, tmp_path: Path) -> None:
+    place = f"{objects.url}/runs"
+    world = OldRuns(tmp_path, payloads_url=f"{place}/payloads", archive_url=f"{place}/archive")
+    run_id = world.add(40, 1, is_large=True)
+    assert world.bodies(run_id) == [{"n": 1}, "output 1"]
+    kept = RetentionRules.model_validate({})
+    done = Purge(world.database, Cutoffs.of(kept)).run()
+    assert (done.runs, done.payload_objects, world.objects.days("runs")) == (1, 1, [])
+    assert world.bodies(run_id) == [{"n": 1}, "output 1"]
+    world.store.delete_payloads(run_id)
+    assert world.bodies(run_id) == []
+    over = Purge(world.database, Cutoffs.of(kept, datetime.now(UTC) + timedelta(days=365))).run()
+    assert (over.archived_objects, over.archived_payload_objects) == (2, 1)
+    assert world.store.run(run_id) is None
+    world.database.close()
 
 
 def test_a_server_that_is_gone_is_unavailable(monkeypatch: pytest.MonkeyPatch, objects: CloudStore) -> None:

@@ -9,7 +9,6 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from penstock.contracts.canonical import digest_bytes
 from penstock.errors import Unavailable
 from penstock.pal import ToolFailed
+from penstock.testing.processes import is_running
 from penstock.tools import worker_process
 
 KINDS = ["async def", "def"]
@@ -218,15 +218,6 @@ async def _until(claim: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-def _is_running(pid: int) -> bool:
-    """Whether any thread of the process is alive; the first may be dead before the others."""
-    try:
-        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except FileNotFoundError:
-        return False
-    return any(stat.rpartition(") ")[2][0] not in "ZX" for stat in stats)
-
-
 HANGING = """import json, os, subprocess, sys
 def act(arguments, ctx):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -242,11 +233,11 @@ async def test_a_cancel_kills_the_worker_and_what_it_started(bench: Any, call: A
     task = asyncio.ensure_future(runner.run(tool, call({"file": str(file)})))
     await _until(file.exists)
     pids = json.loads(file.read_text())
-    assert all(_is_running(pid) for pid in pids)
+    assert all(is_running(pid) for pid in pids)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _until(lambda: not any(_is_running(pid) for pid in pids))
+    await _until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_a_worker_dies_with_the_process_that_asked(bench: Any, tmp_path: Path) -> None:
@@ -274,7 +265,7 @@ def test_a_worker_dies_with_the_process_that_asked(bench: Any, tmp_path: Path) -
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 10
-    while any(_is_running(pid) for pid in pids):
+    while any(is_running(pid) for pid in pids):
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.02)
 
@@ -291,7 +282,7 @@ async def test_a_worker_that_died_in_between_is_replaced(bench: Any, call: Any) 
     runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'pid': os.getpid()}\n")
     first = (await runner.run(tool, call()))["pid"]
     os.kill(first, signal.SIGKILL)
-    await _until(lambda: not _is_running(first))
+    await _until(lambda: not is_running(first))
     assert (await runner.run(tool, call()))["pid"] != first
 
 
@@ -307,14 +298,10 @@ async def test_a_blob_that_is_gone_is_a_failure_with_its_place(bench: Any, call:
         await bench.runner().run(tool, call())
 
 
-def _release(*tools: Any) -> Any:
-    return SimpleNamespace(tools=tools)
-
-
 async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any) -> None:
     runner, tool = bench.runner(), bench.tool("import os\ndef act(a, c): return {'parent': os.getppid()}\n")
     asynchronous = bench.tool("async def act(a, c): return {}\n")
-    await asyncio.to_thread(runner.load, _release(tool, asynchronous))
+    await asyncio.to_thread(runner.load, [tool, asynchronous])
     bench.blobs.clear()
     workers = [worker.code.ref for worker in runner._pool._idle]
     assert workers == ["tools/act@1.0.0"]
@@ -326,12 +313,12 @@ async def test_a_loaded_release_answers_with_what_is_ready(bench: Any, call: Any
 def test_a_release_whose_tool_cannot_be_imported_is_not_loaded(bench: Any, kind: str) -> None:
     tool = bench.tool(f"import no_such_module_here\n{kind} act(a, c): return {{}}\n")
     with pytest.raises(ToolFailed, match="no_such_module_here"):
-        bench.runner().load(_release(tool))
+        bench.runner().load([tool])
 
 
 def test_a_release_with_an_unmet_requirement_is_not_loaded(bench: Any) -> None:
     with pytest.raises(Unavailable, match="no-such-thing-here"):
-        bench.runner().load(_release(bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])))
+        bench.runner().load([bench.tool("def act(a, c): return {}\n", requires=["no-such-thing-here"])])
 
 
 def test_what_a_tools_author_imports_is_light() -> None:

@@ -119,7 +119,7 @@ def add_from_run(run_id: str, name: str, as_json: bool, **options: Any) -> int:
     from penstock.executor.stored import open_runs
     from penstock.scoring.datasets.dataset_files import append_cases
     from penstock.scoring.datasets.run_case import RunRecord, require_addable, run_case, said_tags
-    from penstock.store.database import open_database
+    from penstock.store.depots import open_project_database
     from penstock.store.feedback import FeedbackStore
     from penstock.store.run_scores import RunScoreStore
 
@@ -130,7 +130,7 @@ def add_from_run(run_id: str, name: str, as_json: bool, **options: Any) -> int:
     head, path = _dataset(registry, name), f"datasets/{name}/cases.jsonl"
     with open_runs(settings) as runs:
         record = RunRecord.read(runs, run_id)
-    database = open_database(settings.database)
+    database = open_project_database(settings)
     try:
         words, scores = FeedbackStore(database).of_run(run_id), RunScoreStore(database).of_run(run_id)
     finally:

@@ -78,7 +78,7 @@ def shadow(
     and nobody gets the answers. The result is a draft: shown, never counted. Exit status as of `agentctl diff`.
     """
     from penstock.gates.shadow import MIN_RUNS
-    from penstock.store.database import open_database
+    from penstock.store.depots import open_project_database
     from penstock.store.runs import RunStore
 
     context = _context(version, against, runtime)
@@ -87,7 +87,7 @@ def shadow(
         least = gate_use(context.registry, "shadow").params.get("minRuns", MIN_RUNS)
         asked["minRuns"] = min(sample, least)
     use = _use(context, "shadow", asked)
-    with closing(open_database(context.settings.database)) as database:
+    with closing(open_project_database(context.settings)) as database:
         result = _run(replace(context, runs=RunStore(database)), use, quiet=as_json)
     return _shown(context, result, as_json=as_json, as_markdown=as_markdown)
 

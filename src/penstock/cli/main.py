@@ -10,6 +10,7 @@ import click
 from penstock import __version__
 from penstock.cli.output import report_error, show
 from penstock.errors import PenstockError, Unavailable, WrongUse
+from penstock.garbage import no_collection
 
 # command -> (module below penstock.cli, help line): so that `--help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -47,13 +48,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconcile": ("reconcile", "Bring routing table and base branch together; show the drift."),
     "notify": ("notify", "Tell the project's endpoint what changed."),
     "run": ("run", "Run an agent, here or on an executor."),
+    "batch": ("batch", "Queue many runs of an agent on an executor."),
+    "queue": ("queue", "Show what waits; replay or purge dead letters."),
     "runs": ("runs", "List stored runs."),
     "events": ("runs", "Show the events of a run."),
+    "sessions": ("sessions", "Show what was said in a session, and its runs."),
+    "archive": ("archive", "Put old runs into the archive; check it."),
+    "purge": ("purge", "Delete what is older than its retention, or one run's payloads."),
     "feedback": ("feedback", "Say what a user thinks of a live run."),
     "judge": ("judge", "Score the share of live runs that suites ask for."),
     "slo": ("slo", "Show what agents promise beside what their live runs show."),
+    "budget": ("budget", "Show what may be spent and was; correct it."),
+    "cost": ("cost", "Show what runs cost."),
     "metrics": ("metrics", "Show figures of stored live runs."),
     "alerts": ("alerts", "Show what operators were told of."),
+    "limits": ("limits", "Show the limits in force on an executor."),
     "cancel": ("run", "End a run of an executor."),
     "replay": ("run", "Replay a stored run from its journal and compare."),
     "serve": ("serve", "Start the executor (HTTP)."),
@@ -79,7 +88,8 @@ class Commands(click.Group):
         """The command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"penstock.cli.{COMMANDS[cmd_name][0]}")
+        with no_collection():
+            module = importlib.import_module(f"penstock.cli.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command

@@ -15,6 +15,7 @@ import click
 import orjson
 
 from penstock.cli.context import project_settings
+from penstock.cli.ledger_text import ledger_line
 from penstock.cli.output import json_option, say, show, write
 from penstock.errors import Unavailable, WrongUse
 from penstock.settings import Settings
@@ -64,14 +65,19 @@ class _Wish:
 @click.option("--dry", is_flag=True, help="The working tree's draft; tools answer from their examples.")
 @click.option("--stream", is_flag=True, help="The model's words as they come.")
 @click.option("--server", metavar="URL", help="Ask this executor; default: run it here.")
+@click.option("--async", "queued", is_flag=True, help="Queue it on the executor, and do not wait for it.")
 @json_option
-def run(agent: str, source: str, stream: bool, server: str | None, **wishes: Any) -> int:
+def run(agent: str, source: str, stream: bool, server: str | None, queued: bool, **wishes: Any) -> int:
     """Runs an agent and prints its output.
 
     Here: what the release store's routing table says, or with --dry the working tree's draft, of which nothing is
     kept. Exit status 1 when the run does not finish; Ctrl-C cancels it.
     """
     wish = _Wish(agent=agent, input=_read_input(source), **wishes)
+    if queued and stream:
+        raise WrongUse("nobody waits for a queued run's words", where="--async", now="leave out --stream or --async")
+    if queued:
+        return _queue(server or LOCAL_EXECUTOR, wish)
     if server is not None:
         result = _ask(server, wish, stream=stream)
     elif wish.dry:
@@ -146,6 +152,17 @@ def _ask(server: str, wish: _Wish, *, stream: bool) -> dict[str, Any]:
         raise Unavailable("the stream ended before the run did", where=server, now="ask again")
     result: dict[str, Any] = client.get(f"/v1/runs/{run_id}")
     return result
+
+
+def _queue(server: str, wish: _Wish) -> int:
+    from penstock.executor.client import ExecutorClient
+
+    client = ExecutorClient(server, tenant=wish.tenant, user=wish.user)
+    headers = {"content-type": "application/json", "prefer": "respond-async"}
+    path = f"/v1/agents/{quote(wish.agent, safe='')}/runs"
+    accepted = client.send("POST", path, orjson.dumps(wish.order), headers)
+    show(accepted, f"{accepted['runId']}: queued, {server}{accepted['url']}", as_json=wish.as_json)
+    return 0
 
 
 async def _run_draft(settings: Settings, wish: _Wish, *, stream: bool) -> dict[str, Any]:
@@ -228,7 +245,8 @@ def _summary(result: dict[str, Any]) -> str:
     if not error:
         return line
     faults = [f"  {fault['pointer'] or '/'}: {fault['what']}" for fault in error.get("faults", ())]
-    return "\n".join([line, f"  {error['where']}: {error['what']}", *faults, f"  {error['now']}"]).rstrip()
+    ledger = [f"  {ledger_line(one)}" for one in error.get("ledger", ())]
+    return "\n".join([line, f"  {error['where']}: {error['what']}", *faults, *ledger, f"  {error['now']}"]).rstrip()
 
 
 async def _replay(settings: Settings, run_id: str, runtime: str | None) -> dict[str, Any]:

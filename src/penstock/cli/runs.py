@@ -11,6 +11,7 @@ import orjson
 from penstock.cli.context import project_settings
 from penstock.cli.output import json_option, show
 from penstock.errors import NotFound, WrongUse
+from penstock.store.period import since
 
 FOLLOW_S = 0.2
 STATUSES = ["finished", "failed", "cancelled", "timed_out", "rejected"]
@@ -20,15 +21,19 @@ STATUSES = ["finished", "failed", "cancelled", "timed_out", "rejected"]
 @click.option("--agent", metavar="NAME", help="Runs of this agent.")
 @click.option("--stage", type=click.Choice(["dev", "canary", "prod"]), help="Runs at this stage.")
 @click.option("--status", type=click.Choice(STATUSES), help="Runs that ended like this.")
+@click.option("--session", metavar="ID", help="Runs of this session.")
+@click.option("--tenant", metavar="ID", help="Runs of this tenant.")
+@click.option("--since", "period", metavar="PERIOD", help="Runs that began since then, as 24h, 7d or 2026-11-20.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="The newest so many.")
 @json_option
-def runs(agent: str | None, stage: str | None, status: str | None, limit: int, as_json: bool) -> int:
-    """Lists stored runs, newest first."""
+def runs(period: str | None, limit: int, as_json: bool, **wanted: Any) -> int:
+    """Lists stored runs, newest first; those that are in the archive alone are not among them."""
     from penstock.executor.stored import open_runs
 
+    begun = since(period) if period is not None else None
     with open_runs(project_settings()) as stored:
-        rows = stored.runs(agent=agent, stage=stage, status=status, limit=limit)
-    show({"runs": rows}, "\n".join(_row(row) for row in rows) or "no runs", as_json=as_json)
+        rows = stored.runs(since=begun, limit=limit, **wanted)
+    show({"runs": rows}, "\n".join(run_line(row) for row in rows) or "no runs", as_json=as_json)
     return 0
 
 
@@ -89,7 +94,8 @@ def _stored(run_id: str, *, follow: bool) -> Iterator[dict[str, Any]]:
             found += fresh
 
 
-def _row(run: dict[str, Any]) -> str:
+def run_line(run: dict[str, Any]) -> str:
+    """A stored run in one line."""
     usage = run["usage"]
     cost = "cost unknown" if usage["costUsd"] is None else f"{usage['costUsd']:.6f} USD"
     return (

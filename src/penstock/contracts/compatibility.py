@@ -53,6 +53,7 @@ class _Comparison:
         self._open.discard(pair)
 
     def _shapes(self, old: Schema, new: Schema, place: str) -> Iterator[str]:
+        old, new = _with_any_of(old), _with_any_of(new)
         if "anyOf" in old or "anyOf" in new:
             yield from self._alternatives(old, new, place)
             return
@@ -102,6 +103,13 @@ class _Comparison:
             target = target[token]
         inner: Schema = self._resolve(target, side)
         return {**inner, **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def _with_any_of(schema: Schema) -> Schema:
+    """`oneOf` as `anyOf`: alternatives that a discriminator tells apart."""
+    if "oneOf" not in schema:
+        return schema
+    return {**{key: value for key, value in schema.items() if key != "oneOf"}, "anyOf": schema["oneOf"]}
 
 
 def _merged(outer: Schema, part: Schema) -> Schema:

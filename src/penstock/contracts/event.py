@@ -11,6 +11,7 @@ Mode = Literal["live", "eval", "replay", "shadow", "dry"]
 EventType = Literal[
     "run.queued",
     "run.started",
+    "run.resumed",
     "run.rejected",
     "policy.decided",
     "llm.started",
@@ -20,6 +21,7 @@ EventType = Literal[
     "tool.started",
     "tool.finished",
     "tool.failed",
+    "review.requested",
     "breaker.opened",
     "breaker.closed",
     "fallback.used",

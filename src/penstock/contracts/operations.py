@@ -9,6 +9,7 @@ from penstock.contracts.budget import BudgetRules
 from penstock.contracts.capacity import CapacityRules
 from penstock.contracts.document import Document, NamedMetadata, Spec
 from penstock.contracts.operations_alerts import Alerts
+from penstock.contracts.retention import RetentionRules
 
 
 class OperationsSpec(Spec):
@@ -18,6 +19,7 @@ class OperationsSpec(Spec):
     budgets: BudgetRules = Field(default_factory=lambda: BudgetRules.model_validate({}))
     alerts: Alerts = Field(default_factory=lambda: Alerts.model_validate({}))
     breakers: BreakerRules = Field(default_factory=lambda: BreakerRules.model_validate({}))
+    retention: RetentionRules = Field(default_factory=lambda: RetentionRules.model_validate({}))
 
 
 class Operations(Document):

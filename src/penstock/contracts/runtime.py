@@ -21,7 +21,9 @@ class Capabilities(Spec):
 class RuntimeLimits(Spec):
     """What one executor may ask of the runtime."""
 
-    concurrent_runs: int = Field(100, ge=1, le=100_000, description="Runs at once in one executor; more are refused.")
+    concurrent_runs: int = Field(
+        100, ge=1, le=100_000, description="Runs at once in one executor; more wait, or are refused."
+    )
 
 
 class RuntimeSpec(Spec):

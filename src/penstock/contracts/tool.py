@@ -1,6 +1,6 @@
 """Tool: a function that a model may ask for, with its code at the pinned version."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,8 @@ from penstock.contracts.agent import Payload
 from penstock.contracts.caching import ToolCache
 from penstock.contracts.document import Document, Metadata, Spec
 
+HEADER_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
+TAKEN_PATTERN = r"^/(arguments|params)(/[^/]+)*$"
 SideEffects = Literal["none", "read", "write"]
 
 
@@ -21,6 +23,45 @@ class PythonImplementation(Spec):
     requires: list[str] = Field(
         default_factory=list, description="PEP 508 requirements, checked before the tool counts as loaded."
     )
+
+
+class Taken(Spec):
+    """A value of the call, by a JSON pointer into {"arguments": ..., "params": ...}."""
+
+    from_: str = Field(
+        alias="from", pattern=TAKEN_PATTERN, description="/arguments/<name> or /params/<name>, deeper if need be."
+    )
+
+
+class SecretHeader(Spec):
+    """A header's value that holds a secret."""
+
+    secret: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="One of the tool's spec.secrets.")
+    prefix: str = Field("", pattern=r"^[\x20-\x7e]*$", description="What stands before it, such as 'Bearer '.")
+
+
+class HttpImplementation(Spec):
+    """An HTTP endpoint that takes and answers JSON."""
+
+    type: Literal["http"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    url: str = Field(
+        pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[^\s?#]*)?$",
+        description="Without user, query and fragment; {/arguments/<name>} in its path is that value, escaped.",
+    )
+    query: dict[str, str | int | float | bool | Taken] = Field(
+        default_factory=dict, description="A value that the call does not have is left out; a list is repeated."
+    )
+    headers: dict[str, str | SecretHeader] = Field(default_factory=dict, description="Text, or {secret: NAME}.")
+    body: dict[str, Any] | None = Field(
+        None, description="JSON, {from: pointer} for a value anywhere in it; absent: the arguments, or none with GET."
+    )
+    idempotency_header: str = Field(
+        "Idempotency-Key", pattern=HEADER_PATTERN, description="Carries the call's key where sideEffects is write."
+    )
+
+
+Implementation = Annotated[PythonImplementation | HttpImplementation, Field(discriminator="type")]
 
 
 class Example(Spec):
@@ -37,7 +78,7 @@ class ToolSpec(Spec):
     input: Payload
     output: Payload
     params: Payload | None = Field(None, description="Shape of what an agent may set in toolRefs[].params.")
-    implementation: PythonImplementation
+    implementation: Implementation
     timeout_ms: int = Field(10_000, ge=1, le=3_600_000, description="Wall time of one call, milliseconds.")
     side_effects: SideEffects = Field("write", description="What a call changes outside; decides what modes may call.")
     idempotent: bool = Field(False, description="A call may be repeated with the same idempotency key.")

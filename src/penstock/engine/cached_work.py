@@ -32,7 +32,7 @@ class CachedWork:
         else:
             found = await self._cache.find(self._run, declared.semantic) if self._is_open() else None
         if found is not None:
-            return self._answer(found)
+            return await self._answer(found)
         output = await self._work()
         if self._is_open() and self._is_sound():
             await self._keep(declared.semantic, output)
@@ -61,14 +61,14 @@ class CachedWork:
         if redacted == output or self._run.compiled.output.fits(redacted):
             await self._cache.keep(self._run, cache, redacted)
 
-    def _answer(self, found: CachedAnswer) -> Any:
+    async def _answer(self, found: CachedAnswer) -> Any:
         run = self._run
         run.check(None)
         run.is_cached = True
         run.log.emit("cache.hit", {"kind": found.kind, "similarity": found.similarity})
         response = {"output": found.output, "kind": found.kind, "similarity": found.similarity}
         request = self._request()
-        run.record(JournalEntry("cache", MAIN_SCOPE, digest(request), 1, request, response))
+        await run.record(JournalEntry("cache", MAIN_SCOPE, digest(request), 1, request, response))
         if run.call.stream:
             text = found.output if isinstance(found.output, str) else canonical(found.output).decode()
             run.log.delta(text)

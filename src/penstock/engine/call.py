@@ -11,6 +11,7 @@ from penstock.contracts.event import Mode
 from penstock.contracts.model_choice import Complexity
 from penstock.contracts.release import Release
 from penstock.engine.journal import Journal
+from penstock.engine.lease import RunLease
 from penstock.pal import Message
 
 
@@ -35,9 +36,9 @@ class RunCall:
 
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
-    `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first.
-    `complexity` is what the caller says of the task, None where he says nothing;
-    without `uses_cache` no cache is read or written.
+    `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
+    of a queued run: another process may go on with it, or it goes on where another stopped. `complexity` is what the
+    caller says of the task, None where he says nothing; without `uses_cache` no cache is read or written.
     """
 
     release: Release
@@ -57,6 +58,7 @@ class RunCall:
     fixtures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     journal: Journal | None = None
     routed_by: str | None = None
+    lease: RunLease | None = None
     is_batch: bool = False
     complexity: Complexity | None = None
     uses_cache: bool = True

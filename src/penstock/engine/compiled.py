@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.contracts.json_pointer import ABSENT, value_at
 from penstock.contracts.model_choice import COMPLEXITIES, DEFAULT_COMPLEXITY, Complexity
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
@@ -18,7 +19,6 @@ from penstock.pal import Message, ToolOffer
 from penstock.registry.prompt_text import render
 
 _KEPT = 256
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ def _system_prompt(spec: AgentSpec, release: Release, body: bytes) -> Callable[[
         return lambda _: fixed
 
     def rendered(call_input: Any) -> str:
-        found = {name: _at(call_input, pointer) for name, pointer in pointers.items()}
-        known = {**values, **{name: value for name, value in found.items() if value is not _ABSENT}}
+        found = {name: value_at(call_input, pointer) for name, pointer in pointers.items()}
+        known = {**values, **{name: value for name, value in found.items() if value is not ABSENT}}
         missing = [
             Fault(f"{release.name}@{release.version} input", 0, 0, pointer, f"prompt variable {name!r} needs a value")
             for name, pointer in pointers.items()
@@ -156,16 +156,3 @@ def _system_prompt(spec: AgentSpec, release: Release, body: bytes) -> Callable[[
         return render(text, known)
 
     return rendered
-
-
-def _at(document: Any, pointer: str) -> Any:
-    """The value at a JSON pointer (RFC 6901), or `_ABSENT`."""
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, dict) and key in document:
-            document = document[key]
-        elif isinstance(document, list) and key.isdigit() and int(key) < len(document):
-            document = document[int(key)]
-        else:
-            return _ABSENT
-    return document

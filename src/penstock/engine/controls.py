@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.contracts.agent import Limits
+from penstock.contracts.budget import Budget
+
+Alerted = Callable[[dict[str, object]], None]
+"""Hears that a soft budget is used up: scope, holder, period, spentUsd, limitUsd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,12 @@ class RunClaim:
 
 
 class Place(Protocol):
-    """A run's place among those at work."""
+    """A run's place among those at work. `is_alone` = executors that hold limits together do not know of it."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it was had while the others could not be asked."""
+        ...
 
     def leave(self) -> None:
         """Gives it back; once."""
@@ -35,7 +44,8 @@ class Admission(Protocol):
         """A place, at once or after a wait; a cancel gives up the wait.
 
         `queued` hears once that the run has to wait, at which level and behind how many. Raises `LimitReached`
-        naming the level and the limit, with the seconds after which it may go better.
+        naming the level and the limit, with the seconds after which it may go better; `Unavailable` when what decides
+        is away.
         """
         ...
 
@@ -78,19 +88,25 @@ class Reservation(Protocol):
 class Budgets(Protocol):
     """Holds the money of agents, teams and tenants."""
 
-    async def admit(self, claim: RunClaim, alerted: Callable[[dict[str, object]], None]) -> None:
-        """Raises `BudgetSpent` when a hard budget is used up; `alerted` hears of each soft one that is."""
+    async def admit(self, claim: RunClaim, alerted: Alerted) -> Budget | None:
+        """What the run itself may spend, None = no more than its agent's limits say.
+
+        Raises `BudgetSpent` when a hard budget is used up, and `Unavailable` when nobody can say whether it is.
+        """
         ...
 
-    async def reserve(
-        self, claim: RunClaim, most_usd: float | None, alerted: Callable[[dict[str, object]], None]
-    ) -> Reservation:
-        """Sets the most that a call can cost aside, in all budgets or in none; raises `BudgetSpent`."""
+    async def reserve(self, claim: RunClaim, model: str, most_usd: float | None, alerted: Alerted) -> Reservation:
+        """Sets the most that a call of `model` (a reference) can cost aside, in all budgets or in none.
+
+        `most_usd` None = its price is not known. Raises `BudgetSpent` and `Unavailable`.
+        """
         ...
 
 
 class _Free:
     """No control at all: what an engine has that serves nobody but its caller."""
+
+    is_alone = False
 
     def leave(self) -> None: ...
     def succeeded(self) -> None: ...
@@ -103,10 +119,10 @@ class _Free:
     def permit(self, resource: str, told: Callable[[str, str], None]) -> "_Free":
         return self
 
-    async def admit(self, claim: RunClaim, alerted: Callable[[dict[str, object]], None]) -> None: ...
-    async def reserve(
-        self, claim: RunClaim, most_usd: float | None, alerted: Callable[[dict[str, object]], None]
-    ) -> "_Free":
+    async def admit(self, claim: RunClaim, alerted: Alerted) -> Budget | None:
+        return None
+
+    async def reserve(self, claim: RunClaim, model: str, most_usd: float | None, alerted: Alerted) -> "_Free":
         return self
 
 

@@ -3,30 +3,33 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from penstock.contracts.canonical import canonical, digest, digest_bytes
+from penstock.contracts.release import Release
 from penstock.engine.admitted_work import AdmittedWork
 from penstock.engine.alert_rules import RunRules
 from penstock.engine.cache.answers import AnswerCache
 from penstock.engine.cache.results import ResultCache
 from penstock.engine.cached_work import CachedWork
 from penstock.engine.call import RunCall
+from penstock.engine.claim_check import ClaimCheck
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
 from penstock.engine.controls import Controls
 from penstock.engine.event_log import Event
 from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
+from penstock.engine.limits.runtime_only import runtime_limits
 from penstock.engine.model_door import ModelDoor
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.run import BeforeAnswer, Run
-from penstock.engine.runtime_places import RuntimePlaces
 from penstock.engine.shape import places
 from penstock.engine.sink import NoSink, Sink
 from penstock.engine.tool_door import ToolDoor
 from penstock.engine.trace_context import traceparent
 from penstock.engine.work import RuntimeWork
-from penstock.errors import Conflict, Invalid, PenstockError, Refused
+from penstock.errors import Conflict, Fault, Invalid, PenstockError, Refused
 from penstock.pal import Doors, Message, ModelProvider, ToolRunner
 
 RECENT_RUNS = 1_000
@@ -114,12 +117,15 @@ class Engine:
         tools: ToolRunner,
         sink: Sink,
         controls: Controls | None = None,
+        *,
+        claims: ClaimCheck | None = None,
     ) -> None:
         self.runtimes = runtimes
         self._provider = provider
         self._tools = tools
         self._sink = sink
-        self.controls = controls or Controls(admission=RuntimePlaces(runtimes))
+        self._claims = claims
+        self.controls = controls or Controls(admission=runtime_limits(runtimes.runs_at_once))
         self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
         self._answers, self._results = AnswerCache(), ResultCache()
@@ -135,9 +141,8 @@ class Engine:
         """
         if call.run_id in self._running:
             raise Conflict("a run of this id is in flight", where=f"run {call.run_id}", now="give it another id")
-        compiled = self._shelf.take(call.release, call.prompt_body)
         runtime = self.runtimes.choose(call.release, call.runtime, call.runtime)
-        run = Run(call, compiled, self._sink_of(call), before_answer)
+        run = self._run_of(call, before_answer)
         run.log.watch = self.alert_rules.of(call) if self.alert_rules is not None else None
         messages = self._admit(run)
         if messages is None:
@@ -152,9 +157,20 @@ class Engine:
 
     def reject(self, call: RunCall, refusal: PenstockError) -> RunHandle:
         """A run that is refused before the engine was asked (frozen, disabled): recorded as rejected, never started."""
-        run = Run(call, self._shelf.take(call.release, call.prompt_body), self._sink_of(call))
+        run = self._run_of(call)
         run.reject(Failure("policy", refusal.what, refusal.where or run.where, refusal.now), refusal)
         return self._launch(run, None)
+
+    def withdraw(self, call: RunCall, reason: str) -> RunHandle:
+        """Ends a queued run as cancelled before anything of it runs here."""
+        run = self._run_of(call)
+        run.stop(Failure("cancel", f"cancelled: {reason}", run.where))
+        return self._launch(run, None)
+
+    def input_faults(self, release: Release, prompt_body: bytes, run_input: Any) -> list[Fault]:
+        """What the release's schema has against an input."""
+        shape = self._shelf.take(release, prompt_body).input
+        return [] if shape.fits(run_input) else shape.faults(run_input)
 
     def recent(self, run_id: str) -> RunHandle | None:
         """A run in flight or among the last `RECENT_RUNS` that ended."""
@@ -172,11 +188,28 @@ class Engine:
         await self._wait_for_running(None)
         return len(left)
 
+    def close(self) -> None:
+        """Lets go of its threads, once no run is in flight."""
+        if self._claims is not None:
+            self._claims.close()
+
     async def _wait_for_running(self, timeout_s: float | None) -> None:
         if self._running:
             await asyncio.wait([handle.task for handle in self._running.values()], timeout=timeout_s)
 
+    def _run_of(self, call: RunCall, before_answer: BeforeAnswer | None = None) -> Run:
+        compiled = self._shelf.take(call.release, call.prompt_body)
+        claims = self._claims if call.mode != "dry" else None
+        run = Run(call, compiled, self._sink_of(call), before_answer, claims)
+        if call.lease is not None:
+            call.lease.begins(call)
+            if run.past is None:
+                run.log.emit("run.queued", {"level": "queue", "acceptedAt": call.lease.accepted_at})
+        return run
+
     def _sink_of(self, call: RunCall) -> Sink:
+        if call.lease is not None:
+            return call.lease
         return NoSink() if call.mode == "dry" else self._sink
 
     def _admit(self, run: Run) -> tuple[Message, ...] | None:
@@ -204,23 +237,33 @@ class Engine:
     def _end(self, handle: RunHandle, run: Run, task: "asyncio.Task[RunResult]") -> None:
         if run.place is not None:
             run.place.leave()
-        if not task.cancelled():
-            task.exception()  # taken, so that the loop does not report what `result` raises
+        # An exception is taken, so that the loop does not report what `result` raises.
+        is_open = not task.cancelled() and task.exception() is not None and handle.call.lease is not None
         if self._running.get(handle.run_id) is handle:
             del self._running[handle.run_id]
+        if is_open:
+            return  # the run goes on elsewhere or later: the database knows more of it than this process
         self._ended[handle.run_id] = handle
         if len(self._ended) > RECENT_RUNS:
             self._ended.popitem(last=False)
 
 
-def _begin(run: Run, messages: tuple[Message, ...]) -> None:
+async def _begin(run: Run, messages: tuple[Message, ...]) -> None:
     call = run.call
-    run.keep("input", "input", call.input)
-    run.keep("messages", "messages", list(messages))
-    data = {
+    if run.past is not None:
+        run.log.emit("run.resumed", {"reason": "taken over", "events": len(run.past.events)})
+        return
+    run.context_ref_id = await run.keep("input", "input", call.input)
+    messages_ref_id = await run.keep("messages", "messages", list(messages))
+    data: dict[str, Any] = {
         "input": {"digest": _input_digest(call, messages), "ref": "input"},
         "messages": {"digests": [digest_bytes(canonical(message)) for message in messages], "ref": "messages"},
     }
+    for name, ref_id in (("input", run.context_ref_id), ("messages", messages_ref_id)):
+        if ref_id is not None:
+            data[name]["contextRefId"] = ref_id
+    if run.place is not None and run.place.is_alone:
+        data["limits"] = "alone"
     run.log.emit("run.started", data)
 
 

@@ -45,7 +45,7 @@ class EventLog:
     """Emits a run's events. After a terminal event nothing is emitted any more."""
 
     def __init__(self, call: RunCall, compiled: CompiledRelease, sink: Sink, span_id: str) -> None:
-        self.events: list[Event] = []
+        self.events: list[Event] = list(call.lease.past.events) if call.lease is not None and call.lease.past else []
         self.closed = False
         self.watch: Watch | None = None
         self._sink = sink
@@ -87,6 +87,12 @@ class EventLog:
         self._ended = problem or True
         for listener in self._listeners:
             listener.put_nowait(problem or self.events[-1])
+            listener.put_nowait(_END)
+
+    def leave(self) -> None:
+        """Ends the listeners without a terminal event: the run goes on in another attempt."""
+        self.closed = self._ended = True
+        for listener in self._listeners:
             listener.put_nowait(_END)
 
     @property
@@ -151,7 +157,7 @@ def _form(call: RunCall, compiled: CompiledRelease, span_id: str) -> Event:
         "type": "",
         "time": "",
         "seq": None,
-        "attempt": 1,
+        "attempt": call.lease.attempt if call.lease is not None else 1,
         "runId": call.run_id,
         "sessionId": call.session_id,
         "traceId": call.trace_id,

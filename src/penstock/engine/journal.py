@@ -104,10 +104,14 @@ class Journal:
 
     @classmethod
     def from_entries(cls, documents: Iterable[Mapping[str, Any]], header: dict[str, Any] | None = None) -> "Journal":
-        """The journal of a stored run, from its payloads of role `journal`."""
+        """The journal of a stored run, from its payloads of role `journal`.
+
+        A call that a later attempt of the run made again counts as it ended last.
+        """
         journal = cls(header or {})
         for document in documents:
-            journal.add(_entry(document))
+            entry = _entry(document)
+            journal._entries[entry.key] = entry
         return journal
 
     def _read(self, document: Any, *, first: bool) -> None:

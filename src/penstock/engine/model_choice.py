@@ -31,9 +31,13 @@ class ModelChoice:
             if self._chosen is None:
                 complexity, by, why = await self._complexity()
                 self._chosen = compiled.deployments_for(complexity)
-                chosen = {"complexity": complexity, "model": self._chosen[0].ref, "by": by, "why": why}
-                self._run.log.emit("model.chosen", chosen)
+                self._tell({"complexity": complexity, "model": self._chosen[0].ref, "by": by, "why": why})
         return self._chosen
+
+    def _tell(self, chosen: dict[str, str]) -> None:
+        """Puts the choice on record, unless an earlier attempt of the run did."""
+        if not any(event["type"] == "model.chosen" for event in self._run.log.events):
+            self._run.log.emit("model.chosen", chosen)
 
     async def _complexity(self) -> tuple[Complexity, str, str]:
         """The complexity, what said so (`request`, `rule`, `classifier` or `default`), and why."""

@@ -47,6 +47,8 @@ class ModelDoor:
                 if turn.is_heard or not left:
                     run.stop(failure_of(error, deployment))
                     raise
+                if turn.is_recalled:
+                    continue
                 data = {"kind": "model", "from": deployment.ref, "to": left[0].ref, "why": error.what}
                 run.log.emit("fallback.used", data)
 

@@ -51,7 +51,7 @@ class PatientAsking:
                     raise error
                 self._attempt += 1
                 left_s = max(0.001, self._deadline - time.monotonic())
-                return await self._provider.complete(replace(self._call, timeout_s=left_s))
+                return await self._provider.complete(replace(self._call, timeout_s=min(left_s, self._call.timeout_s)))
         raise AssertionError("stamina ends with an answer or raises")
 
     def _wait_s(self, error: Exception) -> bool | float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.contracts.model import ModelSpec
 from penstock.engine.call import new_span_id
 from penstock.engine.controls import Breakers, Budgets
 from penstock.engine.deployment import Deployment
@@ -13,10 +14,10 @@ from penstock.engine.failure import Failure, RunOver
 from penstock.engine.guarded_provider import GuardedProvider
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
 from penstock.engine.model_retry import PatientAsking
+from penstock.engine.paid_provider import PaidProvider, Unaffordable
 from penstock.engine.run import Run
 from penstock.engine.scope import CallVanished
 from penstock.engine.trace_context import traceparent
-from penstock.errors import BudgetSpent
 from penstock.pal import Message, ModelAnswer, ModelCall, ModelFailed, ModelProvider, ToolOffer, ToolRequest, Usage
 
 
@@ -42,14 +43,18 @@ class ModelTurn:
         self._deployment = deployment
         self.is_heard = False
         """Whether text of the answer was streamed: whoever listens would hear another deployment's as well."""
+        self.is_recalled = False
+        """Whether an earlier attempt of the run asked this, and all of it is on record."""
 
     async def answer(self, question: Question) -> ModelAnswer:
         """The answer, its tool calls under the platform's ids. Raises `ModelFailed`, on record and in the journal."""
         run, deployment = self._run, self._deployment
         run.check(run.meter.model_call())
-        self._require_leave()
         digest = deployment.request_digest(question.messages, question.tools, question.response_format)
         n = run.occurrences.next(MAIN_SCOPE, digest)
+        if (entry := run.recalled(digest, n)) is not None:
+            return await self._recalled(entry)
+        self._require_leave()
         spans = (new_span_id(), run.span_id)
         started = {"model": deployment.name, "modelRef": deployment.ref, "digest": digest, "n": n}
         run.log.emit("llm.started", started, *spans)
@@ -58,16 +63,19 @@ class ModelTurn:
         try:
             answer = await self._ask(request, question.tools, started, spans)
         except ModelFailed as error:
-            run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
-            data = {**started, "error": failure_of(error, deployment).as_document()}
+            run.check(run.out_of_time())
+            kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _failure(error)))
+            data = {**started, **kept, "error": failure_of(error, deployment).as_document()}
             run.log.emit("llm.finished", data, *spans)
+            await run.secure()
             raise
         answer = _with_platform_ids(answer, digest, n)
-        run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
-        run.log.emit("llm.finished", {**started, **_facts(answer, before)}, *spans)
+        kept = await run.record(JournalEntry("model", MAIN_SCOPE, digest, n, request, _response(answer)))
+        run.log.emit("llm.finished", {**started, **_facts(answer, before), **kept}, *spans)
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
-        run.check(run.meter.spend(answer.usage))
+        await run.secure()
+        run.check(run.meter.spend(answer.usage, deployment.ref))
         return answer
 
     def _require_leave(self) -> None:
@@ -92,24 +100,16 @@ class ModelTurn:
             messages=request["messages"],
             tools=tools,
             response_format=request["responseFormat"],
-            timeout_s=max(0.001, run.deadline - time.monotonic()),
+            timeout_s=call_time_s(spec, run.deadline - time.monotonic()),
             on_delta=self._delta if run.call.stream else None,
+            transport=spec.transport,
             traceparent=traceparent(run.call.trace_id, spans[0]),
         )
-        if not run.spends:
+        try:
             return await self._called(call, started, spans)
-        try:
-            reservation = await self._budgets.reserve(run.claim, self._deployment.most_usd(request), run.alerted)
-        except BudgetSpent as refusal:
-            run.check(Failure("budget", refusal.what, refusal.where, refusal.now))
+        except Unaffordable as error:
+            run.check(error.failure)
             raise RunOver from None
-        spent: float | None = None
-        try:
-            answer = await self._called(call, started, spans)
-            spent = answer.usage.cost_usd
-        finally:
-            reservation.settle(spent)
-        return answer
 
     async def _called(self, call: ModelCall, started: dict[str, Any], spans: tuple[str, str]) -> ModelAnswer:
         run = self._run
@@ -117,12 +117,21 @@ class ModelTurn:
         def retried(attempt: int, wait_s: float, why: str) -> None:
             run.log.emit("llm.retried", {**started, "attempt": attempt, "waitS": wait_s, "why": why}, *spans)
 
-        guarded = GuardedProvider(self._provider, self._breakers, f"models/{self._deployment.name}", run)
+        paid = PaidProvider(self._provider, self._budgets, self._deployment, run)
+        guarded = GuardedProvider(paid, self._breakers, f"models/{self._deployment.name}", run)
         asking = PatientAsking(guarded, call, run.deadline, retried)
         try:
             return _sound(await run.scope.run(asking.answer()), call.ref)
         except CallVanished:
             raise ModelFailed("the model call cancelled itself", where=call.ref, now="see the provider") from None
+
+    async def _recalled(self, entry: JournalEntry) -> ModelAnswer:
+        """What an earlier attempt of the run got: it counts against the limits, and is not told again."""
+        self.is_recalled = True
+        run = self._run
+        answer = await _journalled(entry)
+        run.check(run.meter.spend(answer.usage))
+        return answer
 
     async def _replayed(self, digest: str, n: int) -> ModelAnswer:
         run = self._run
@@ -130,10 +139,7 @@ class ModelTurn:
         if entry is None:
             run.check(replay_miss("model", run, digest, n))
             raise RunOver
-        await asyncio.sleep(0)
-        if "error" in entry.response:
-            raise ModelFailed(entry.response["error"]["what"], where=entry.response["error"]["where"])
-        answer = _answer(entry.response)
+        answer = await _journalled(entry)
         if run.call.stream and answer.content:
             self._delta(answer.content)
         return answer
@@ -147,9 +153,23 @@ class ModelTurn:
         run.log.delta(text)
 
 
+async def _journalled(entry: JournalEntry) -> ModelAnswer:
+    """What the journal says: the answer, or the same failure."""
+    await asyncio.sleep(0)
+    if "error" in entry.response:
+        raise ModelFailed(entry.response["error"]["what"], where=entry.response["error"]["where"])
+    return _answer(entry.response)
+
+
 def failure_of(error: ModelFailed, deployment: Deployment) -> Failure:
     """Why a run ended that this deployment could not answer."""
     return Failure("model", error.what, error.where or deployment.ref, error.now)
+
+
+def call_time_s(spec: ModelSpec, left_s: float) -> float:
+    """Seconds for one model call: the model's own time, or what is left of the run's if that is less."""
+    own_s = left_s if spec.timeout_ms is None else spec.timeout_ms / 1000
+    return max(0.001, min(own_s, left_s))
 
 
 def replay_miss(door: str, run: Run, digest: str, n: int) -> Failure:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from penstock.engine.failure import Failure
-from penstock.errors import PenstockError
+from penstock.errors import LimitReached, PenstockError
 
 RunStatus = Literal["finished", "failed", "cancelled", "timed_out", "rejected"]
 
@@ -52,7 +52,8 @@ class RunResult:
     """The end of a run. `output` is the text, or the parsed JSON of an agent whose output schema is an object's.
 
     `cached` = an earlier run's answer. `refusal` is the typed error of a rejected run, for the edge that answers the
-    caller; it holds every fault.
+    caller; it holds every fault. `context_ref_id` and `result_ref_id` are where a large input and a large output are
+    fetched from.
     """
 
     run_id: str
@@ -72,6 +73,8 @@ class RunResult:
     trace_id: str
     cached: bool = False
     refusal: PenstockError | None = None
+    context_ref_id: str | None = None
+    result_ref_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -97,12 +100,16 @@ class RunResult:
             "mode": self.mode,
             "traceId": self.trace_id,
             **({"cached": True} if self.cached else {}),
+            **({"contextRefId": self.context_ref_id} if self.context_ref_id is not None else {}),
+            **({"resultRefId": self.result_ref_id} if self.result_ref_id is not None else {}),
         }
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """Why there is no output: code, what, where, now, and all faults of a refused input."""
+        """Why there is no output: code, what, where, now; all faults of a refused input, the facts of a limit."""
         if self.failure is None:
             return None
         faults = getattr(self.refusal, "faults", [])
-        return {**self.failure.as_document(), **({"faults": [fault.as_dict() for fault in faults]} if faults else {})}
+        facts = self.refusal.facts if isinstance(self.refusal, LimitReached) else {}
+        told = {**self.failure.as_document(), **facts}
+        return {**told, **({"faults": [fault.as_dict() for fault in faults]} if faults else {})}

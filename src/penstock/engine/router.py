@@ -1,6 +1,5 @@
-"""RuntimeRouter: which runtime runs a release, and how many runs it may have at once."""
+"""RuntimeRouter: which runtime runs a release."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +9,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from penstock.contracts.agent import AgentSpec
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime as Declaration
-from penstock.errors import Invalid, LimitReached, NotFound, Refused, Unavailable
+from penstock.errors import Invalid, NotFound, Refused, Unavailable
 from penstock.pal import Runtime
 from penstock.plugins import Plugins
 
@@ -24,7 +23,6 @@ class RuntimeRouter:
     def __init__(self, declarations: Mapping[str, Declaration]) -> None:
         self.declarations = dict(declarations)
         self._adapters: dict[str, Runtime] = {}
-        self._running: Counter[str] = Counter()
         self._fitting: dict[tuple[int, str], Release] = {}
 
     def choose(self, release: Release, override: str | None, default: str) -> Runtime:
@@ -60,20 +58,10 @@ class RuntimeRouter:
         """The declared runtimes that are installed and can run the release, sorted."""
         return [name for name in sorted(self.declarations) if self._can_run(release, name)]
 
-    def enter(self, name: str) -> None:
-        """Takes a place for one run; raises `LimitReached` when the runtime's are all taken."""
-        limit = self._declaration(name).spec.limits.concurrent_runs
-        if self._running[name] >= limit:
-            raise LimitReached(
-                f"runtime {name} has its {limit} runs at once",
-                where=f"runtimes/{name}.yaml spec.limits.concurrentRuns",
-                now="try again in a moment; another executor or a higher limit takes more",
-            )
-        self._running[name] += 1
-
-    def leave(self, name: str) -> None:
-        """Gives the place back."""
-        self._running[name] -= 1
+    def runs_at_once(self, name: str) -> int | None:
+        """How many runs the runtime bears in one process; None = it is not declared."""
+        declaration = self.declarations.get(name)
+        return declaration.spec.limits.concurrent_runs if declaration is not None else None
 
     def _can_run(self, release: Release, name: str) -> bool:
         try:

@@ -8,18 +8,23 @@ from typing import Any, Protocol
 
 from penstock.contracts.canonical import digest
 from penstock.engine.call import RunCall, new_span_id
+from penstock.engine.claim_check import ClaimCheck
 from penstock.engine.compiled import CompiledRelease
 from penstock.engine.controls import Place, RunClaim
 from penstock.engine.event_log import EventLog, now
 from penstock.engine.failure import Failure, FailureCode, RunOver
-from penstock.engine.journal import Journal, JournalEntry, Occurrences
+from penstock.engine.journal import MAIN_SCOPE, Journal, JournalEntry, Occurrences
+from penstock.engine.lease import Past, Postponed
 from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
 from penstock.engine.sink import Sink
-from penstock.errors import PenstockError
+from penstock.errors import LimitReached, PenstockError, Unavailable
 from penstock.governance.policy import Decision
+from penstock.store.payload_objects import Claim
 
+TIMER_S = 0.002
+"""How early a timer may ring: uvloop's count in whole milliseconds."""
 _STATUS: dict[FailureCode, RunStatus] = {"timeout": "timed_out", "cancel": "cancelled"}
 
 
@@ -42,13 +47,22 @@ class Run:
     """The state of one run: its events, meter, scope and the failure that stopped it, if one did."""
 
     def __init__(
-        self, call: RunCall, compiled: CompiledRelease, sink: Sink, before_answer: BeforeAnswer | None = None
+        self,
+        call: RunCall,
+        compiled: CompiledRelease,
+        sink: Sink,
+        before_answer: BeforeAnswer | None = None,
+        claims: ClaimCheck | None = None,
     ) -> None:
         self.call = call
         self.compiled = compiled
         self.sink = sink
+        self._claims = claims
+        self.context_ref_id: str | None = None
+        self._output_claim: Claim | None = None
         self._before_answer = before_answer
-        self.span_id = new_span_id()
+        past = self.past
+        self.span_id = past.span_id if past is not None else new_span_id()
         self.log = EventLog(call, compiled, sink, self.span_id)
         self.scope = RunScope()
         self.meter = Meter(compiled.limits, f"{compiled.ref}, run {call.run_id}")
@@ -56,16 +70,21 @@ class Run:
         self.journal: Journal | None = None if call.mode == "live" else Journal()
         self.failure: Failure | None = None
         self.refusal: PenstockError | None = None
+        self.unanswerable: PenstockError | None = None
         self.ttft_ms: float | None = None
-        self.started = time.monotonic()
-        self.started_at = now()
-        self.deadline = self.started + compiled.limits.timeout_ms / 1000
+        self.awaits_review = False
+        self._clock()
         self.place: Place | None = None
         self.is_cached = False
         self._timer: asyncio.TimerHandle | None = None
         self._subjects = _subjects(call, compiled)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._entries = 0
+
+    @property
+    def past(self) -> Past | None:
+        """What earlier attempts left; None of a run that begins."""
+        return self.call.lease.past if self.call.lease is not None else None
 
     @property
     def where(self) -> str:
@@ -95,17 +114,30 @@ class Run:
 
     def begin(self) -> None:
         """The run's time begins: what it waited before does not count."""
-        self.started = time.monotonic()
-        self.started_at = now()
-        self.deadline = self.started + self.compiled.limits.timeout_ms / 1000
-        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
-        timeout = Failure("timeout", limit, self.where, "see its events for what took so long")
+        self._clock()
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, timeout)
+        self._timer = loop.call_later(self.deadline - time.monotonic(), self.stop, self._timeout())
 
-    def decide(self, action: str, resource: str) -> Decision:
-        """Asks the policies, and records what they said."""
+    def out_of_time(self) -> Failure | None:
+        """The run's timeout once its time is up, else None: whoever notices it first says the same."""
+        return self._timeout() if time.monotonic() >= self.deadline - TIMER_S else None
+
+    def _timeout(self) -> Failure:
+        limit = f"limits.timeoutMs of {self.compiled.limits.timeout_ms} reached"
+        return Failure("timeout", limit, self.where, "see its events for what took so long")
+
+    def _clock(self) -> None:
+        """Starts the clocks; a run that is taken over began with its first attempt, and has its whole limit again."""
+        past = self.past
+        self.started = time.monotonic() - (past.elapsed_s if past is not None else 0.0)
+        self.started_at = past.started_at if past is not None else now()
+        self.deadline = time.monotonic() + self.compiled.limits.timeout_ms / 1000
+
+    def decide(self, action: str, resource: str, *, quiet: bool = False) -> Decision:
+        """Asks the policies, and records what they said; `quiet` where that is on record already."""
         decision = self.compiled.decider.decide(self._subjects, action, resource, self.call.effective_stage)
+        if quiet:
+            return decision
         self.log.emit(
             "policy.decided",
             {
@@ -119,21 +151,61 @@ class Run:
         )
         return decision
 
-    def keep(self, role: str, ref: str, body: Any) -> None:
+    async def keep(self, role: str, ref: str, body: Any) -> str | None:
         """Stores a payload apart from the events, which refer to it by `ref`.
 
-        A shadow run keeps none: they would be copies of a production run's, which outlive the deletion of its own.
+        Returns the id that it is fetched by where its size sent it to the payload store; None of a small one. Raises
+        `Unavailable` where it cannot be stored. A shadow run keeps none: they would be copies of a production run's,
+        which outlive the deletion of its own.
         """
-        if self.call.mode == "shadow":
-            return
-        self.sink.append({"kind": "payload", "runId": self.call.run_id, "ref": ref, "role": role, "body": body})
+        return self._put(role, ref, body, await self._claimed(ref, body))
 
-    def record(self, entry: JournalEntry) -> None:
-        """Writes a call to the run's journal."""
+    async def _claimed(self, ref: str, body: Any) -> Claim | None:
+        if self._claims is None or self.call.mode == "shadow":
+            return None
+        return await self._claims.check(self.call, ref, body)
+
+    def _put(self, role: str, ref: str, body: Any, claim: Claim | None) -> str | None:
+        if self.call.mode == "shadow":
+            return None
+        where = {"body": body} if claim is None else {"claim": claim.as_document()}
+        self.sink.append({"kind": "payload", "runId": self.call.run_id, "ref": ref, "role": role, **where})
+        return claim.ref_id if claim is not None else None
+
+    async def record(self, entry: JournalEntry) -> dict[str, str]:
+        """Writes a call to the run's journal; returns what its event is to say of where that is, if it is large.
+
+        Where it cannot be stored the run ends, and `RunOver` is raised.
+        """
         self._entries += 1
-        self.keep("journal", f"journal-{self._entries}", entry.as_document())
+        attempt = f"{self.call.lease.attempt}." if self.past is not None and self.call.lease is not None else ""
+        try:
+            ref_id = await self.keep("journal", f"journal-{attempt}{self._entries}", entry.as_document())
+        except Unavailable as problem:
+            if self.failure is None:
+                self.unanswerable = problem
+            self.stop(Failure("runtime", f"a payload was not stored: {problem.what}", problem.where, problem.now))
+            raise RunOver from None
         if self.journal is not None:
             self.journal.add(entry)
+        return {"resultRefId": ref_id} if ref_id is not None else {}
+
+    def recalled(self, digest: str, n: int) -> JournalEntry | None:
+        """The equal call of an earlier attempt; its facts are on record already."""
+        return self.past.journal.find(MAIN_SCOPE, digest, n) if self.past is not None else None
+
+    async def secure(self) -> None:
+        """Makes what happened so far durable where another process may have to go on from there; else does nothing.
+
+        The run is stopped, and `RunOver` raised, if it cannot be, or if another process has the run by now.
+        """
+        if self.call.lease is None:
+            return
+        try:
+            await self.sink.commit()
+        except PenstockError as problem:
+            what = f"what happened could not be made durable: {problem.what}"
+            self.check(Failure("runtime", what, problem.where, problem.now))
 
     def check(self, failure: Failure | None) -> None:
         """Stops the run if there is a failure; raises `RunOver` then, or when the run is over already."""
@@ -156,7 +228,8 @@ class Run:
             return
         self.failure, self.refusal = failure, refusal
         self.scope.close()
-        self.log.emit("run.rejected", {"error": failure.as_document()})
+        facts = refusal.facts if isinstance(refusal, LimitReached) else {}
+        self.log.emit("run.rejected", {"error": {**failure.as_document(), **facts}})
 
     async def drive(self, work: Work | None) -> RunResult:
         """Does the work in a task of its own, ends it in time, and returns the result once it is durable.
@@ -211,13 +284,17 @@ class Run:
         return None
 
     async def _end(self, output: Any) -> RunResult:
-        unanswerable = await self._store_before_answer(output)
+        unanswerable = await self._store_before_answer(output) or self.unanswerable
         result = self._result(output)
         try:
+            await self._end_later(result)
             if result.status != "rejected":
                 self._emit_end(result)
             self.sink.append({"kind": "run", "run": self._row(result)})
             await self.sink.commit()
+        except Postponed:
+            self.log.leave()
+            raise
         except Exception as problem:
             self.log.closed = True
             self.log.end(problem)
@@ -227,14 +304,26 @@ class Run:
             raise unanswerable
         return result
 
+    async def _end_later(self, result: RunResult) -> None:
+        """Raises `Postponed` if this is not the run's end: it is tried again, or waits for a person."""
+        lease, failure = self.call.lease, self.failure
+        if lease is None or failure is None:
+            return
+        if await lease.postpone(failure, rejected=result.status == "rejected", awaits_review=self.awaits_review):
+            raise Postponed(failure, self.where)
+
     async def _store_before_answer(self, output: Any) -> PenstockError | None:
         """The problem, if what must stand before the answer does not: the run then failed, and has no answer."""
-        if self.failure is not None or self._before_answer is None:
+        if self.failure is not None:
             return None
+        kept = "the output"
         try:
-            await self._before_answer(output)
+            self._output_claim = await self._claimed("output", output)
+            kept = "the session"
+            if self._before_answer is not None:
+                await self._before_answer(output)
         except PenstockError as problem:
-            self.failure = Failure("runtime", f"the session was not stored: {problem.what}", problem.where, problem.now)
+            self.failure = Failure("runtime", f"{kept} was not stored: {problem.what}", problem.where, problem.now)
             return problem
         return None
 
@@ -242,14 +331,16 @@ class Run:
         data: dict[str, Any] = {"usage": result.usage.as_document(), "durationMs": result.duration_ms}
         data["ttftMs"] = result.ttft_ms
         if result.failure is None:
-            self.keep("output", "output", result.output)
+            ref_id = self._put("output", "output", result.output, self._output_claim)
             data["output"] = {"digest": digest(result.output), "ref": "output"}
+            if ref_id is not None:
+                data["resultRefId"] = ref_id
         else:
             data["error"] = result.failure.as_document()
         self.log.emit(f"run.{result.status}", data)
 
     def _result(self, output: Any) -> RunResult:
-        call, compiled, failure = self.call, self.compiled, self.failure
+        call, compiled, failure, claim = self.call, self.compiled, self.failure, self._output_claim
         status: RunStatus = "finished" if failure is None else _STATUS.get(failure.code, "failed")
         return RunResult(
             run_id=call.run_id,
@@ -269,6 +360,8 @@ class Run:
             trace_id=call.trace_id,
             cached=self.is_cached,
             refusal=self.refusal,
+            context_ref_id=self.context_ref_id,
+            result_ref_id=claim.ref_id if claim is not None and failure is None else None,
         )
 
     def _row(self, result: RunResult) -> dict[str, Any]:
@@ -280,6 +373,7 @@ class Run:
             "tenant": self.call.tenant,
             "user": self.call.user,
             "routedBy": self.call.routed_by,
+            "models": self.meter.models(),
             "startedAt": self.started_at,
             "finishedAt": now(),
         }

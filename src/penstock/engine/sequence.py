@@ -9,6 +9,7 @@ Event = Mapping[str, Any]
 _TOOL_EVENTS = ("tool.started", "tool.finished", "tool.failed")
 _DENIED = "policy.decided"
 _UNTOLD = ("token.delta", "llm.retried")
+_OF_ATTEMPTS = ("run.queued", "run.resumed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def sequence_of(events: Iterable[Event]) -> list[Step]:
     """
     steps: list[Step] = []
     turn: list[Event] = []
-    for event in events:
+    for event in as_one_attempt(events):
         if event["type"] in _UNTOLD or _is_allowed(event):
             continue
         if event["type"] in _TOOL_EVENTS or _is_tool_denial(event):
@@ -48,6 +49,21 @@ def sequence_of(events: Iterable[Event]) -> list[Step]:
         turn = []
         steps.append(_step(event))
     return steps + _settled(turn)
+
+
+def as_one_attempt(events: Iterable[Event]) -> list[Event]:
+    """The events as if one process had run it all: a call that was made again counts as it went last."""
+    told = [event for event in events if event["type"] not in _OF_ATTEMPTS]
+    last = {call: event.get("attempt", 1) for event in told if (call := _call_of(event)) is not None}
+    return [event for event in told if (call := _call_of(event)) is None or event.get("attempt", 1) == last[call]]
+
+
+def _call_of(event: Event) -> tuple[Any, ...] | None:
+    """What tells the event's call from others of its run; None of an event that is of no call."""
+    kind, data = event["type"].partition(".")[0], event["data"]
+    if kind not in ("llm", "tool"):
+        return None
+    return (kind, data.get("callId") or (data.get("digest"), data.get("n")))
 
 
 def _is_allowed(event: Event) -> bool:

@@ -47,6 +47,8 @@ class ToolDoor:
         """Runs the call. Whatever goes wrong with it is an answer that the model can act on."""
         run = self._run
         run.check(run.meter.tool_call())
+        if run.past is not None and request.id in run.past.ended_calls:
+            return await self._recalled(request)
         spans = (new_span_id(), run.span_id)
         facts: dict[str, Any] = {"tool": request.name, "version": None, "callId": request.id}
         before = time.monotonic()
@@ -57,13 +59,35 @@ class ToolDoor:
             run.meter.tool_failed()
             facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
             run.log.emit("tool.failed", {**facts, "code": refusal.code, "what": refusal.fact}, *spans)
+            await run.secure()
             return ToolAnswer(request.id, request.name, refusal.text, ok=False)
         facts["durationMs"] = round((time.monotonic() - before) * 1000, 3)
         facts["resultDigest"] = digest_bytes(content.encode())
         run.log.emit("tool.finished", facts, *spans)
+        await run.secure()
         return ToolAnswer(request.id, request.name, content, ok=True)
 
-    def _admitted(self, request: ToolRequest, facts: dict[str, Any]) -> tuple[CompiledTool, dict[str, Any]]:
+    async def _recalled(self, request: ToolRequest) -> ToolAnswer:
+        """What an earlier attempt of the run answered to this very call; that is on record, and not told again."""
+        run = self._run
+        await asyncio.sleep(0)
+        try:
+            tool, arguments = self._admitted(request, {}, quiet=True)
+            digest = digest_bytes(canonical(tool_request(tool, arguments)))
+            n = run.occurrences.next(MAIN_SCOPE, digest)
+            entry = run.recalled(digest, n)
+            if entry is None:
+                run.check(replay_miss("tool", run, digest, n))
+                raise RunOver
+            content = _checked(tool, await self._answered(entry, {}))
+        except _Refusal as refusal:
+            run.meter.tool_failed()
+            return ToolAnswer(request.id, request.name, refusal.text, ok=False)
+        return ToolAnswer(request.id, request.name, content, ok=True)
+
+    def _admitted(
+        self, request: ToolRequest, facts: dict[str, Any], *, quiet: bool = False
+    ) -> tuple[CompiledTool, dict[str, Any]]:
         """The tool and its checked arguments, if the policies allow the call."""
         tool = self._run.compiled.tools.get(request.name)
         if tool is None:
@@ -78,7 +102,7 @@ class ToolDoor:
             raise _Refusal(
                 "arguments", f"the arguments have {places(faults)}", _said("Error: the arguments are wrong", faults)
             )
-        decision = self._run.decide("tool.call", f"tools/{tool.name}")
+        decision = self._run.decide("tool.call", f"tools/{tool.name}", quiet=quiet)
         if not decision.allowed:
             reason = f": {decision.reason}" if decision.reason else ""
             raise _Refusal("policy", f"the call is denied by {decision.policy or 'default'}{reason}")
@@ -109,9 +133,9 @@ class ToolDoor:
                 self._cached_results.keep(run.call, tool, arguments, result)
         except _Refusal as refusal:
             response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
-            run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+            facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
             raise
-        run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response))
+        facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
         return content
 
     async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any], span_id: str) -> Any:
@@ -145,6 +169,7 @@ class ToolDoor:
         parent = traceparent(run.call.trace_id, span_id)
         key = f"{run.call.run_id}/{call_id}"
         if tool.spec.side_effects == "write":
+            run.check(self._unknown_outcome(tool, call_id, key))
             await self._intend(tool, call_id, key)
         timeout_s = tool.spec.timeout_ms / 1000
         deadline = min(time.monotonic() + timeout_s, run.deadline)
@@ -153,10 +178,12 @@ class ToolDoor:
         try:
             return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)
         except (CallOverdue, TimeoutError):
+            run.check(run.out_of_time())
             raise _Refusal("timeout", overdue) from None
         except CallVanished:
             raise _Refusal("failed", f"{tool.component.ref} cancelled itself") from None
         except ToolFailed as error:
+            run.check(run.out_of_time())
             if time.monotonic() >= deadline:
                 raise _Refusal("timeout", overdue) from None
             raise _Refusal("failed", f"{tool.component.ref} failed", f"Error: {error.what}") from None
@@ -179,8 +206,22 @@ class ToolDoor:
                 "at": now(),
             }
         )
-        await run.sink.commit()
+        await (run.secure() if run.call.lease is not None else run.sink.commit())
         run.check(None)
+
+    def _unknown_outcome(self, tool: CompiledTool, call_id: str, key: str) -> Failure | None:
+        """Why the call may not be made: an earlier attempt was about to make it, and nobody knows whether it did.
+
+        An idempotent tool takes the same key twice, so there is nothing to know.
+        """
+        run = self._run
+        if tool.spec.idempotent or run.past is None or call_id not in run.past.open_intents:
+            return None
+        run.awaits_review = True
+        what = f"{tool.component.ref} may or may not have been called: its executor died in the call"
+        facts = {"reason": "outcome-unknown", "tool": tool.name, "callId": call_id, "idempotencyKey": key, "what": what}
+        run.log.emit("review.requested", facts)
+        return Failure("tool", what, run.where, f"look there for {key}; `agentctl queue replay` makes the call again")
 
     def _journalled(self, facts: Mapping[str, Any]) -> JournalEntry | None:
         """The equal call in the journal that the run was given: the same request, the same occurrence of it."""

@@ -21,12 +21,12 @@ class JsonAnswer(Response):
         return orjson.dumps(content)
 
 
-async def send_json(send: Send, document: Any, *more: Header, close: bool = False) -> None:
-    """Sends a 200 with `document` and these headers; `close` ends the connection after it."""
+async def send_json(send: Send, document: Any, *more: Header, status: int = 200, close: bool = False) -> None:
+    """Sends `document` with these headers; `close` ends the connection after it."""
     headers = [(b"content-type", b"application/json"), *more]
     if close:
         headers.append((b"connection", b"close"))
-    await _send(send, 200, headers, orjson.dumps(document))
+    await _send(send, status, headers, orjson.dumps(document))
 
 
 async def send_problem(send: Send, problem: Problem, *more: Header) -> None:

@@ -12,9 +12,13 @@ from starlette.types import ASGIApp
 
 from penstock import __version__
 from penstock.errors import Fault, Invalid, PenstockError
+from penstock.executor.batch_routes import batch_routes
 from penstock.executor.executor import Executor
+from penstock.executor.history_routes import history_routes
 from penstock.executor.loopback import LoopbackOnly
+from penstock.executor.money_routes import money_routes
 from penstock.executor.openapi import describe
+from penstock.executor.payload_routes import payload_routes
 from penstock.executor.problems import Problem, internal, problem_of
 from penstock.executor.record_routes import record_routes
 from penstock.executor.run_route import RunRoute
@@ -31,8 +35,11 @@ def build_app(executor: Executor) -> ASGIApp:
     """The executor's whole HTTP interface; documentation pages are left out, they would load scripts from elsewhere."""
     app = FastAPI(title="Penstock executor", version=__version__, docs_url=None, redoc_url=None)
     app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
-    for router in (run_routes(executor), state_routes(executor), record_routes(executor), telemetry_routes(executor)):
-        app.include_router(router)
+    for routes in (
+        *(history_routes, run_routes, batch_routes, state_routes, record_routes),
+        *(payload_routes, money_routes, telemetry_routes),
+    ):
+        app.include_router(routes(executor))
     app.add_exception_handler(PenstockError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _no_route)

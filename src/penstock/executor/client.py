@@ -54,6 +54,14 @@ class ExecutorClient:
         """The JSON answer to `document`."""
         return self._ask("POST", path, document)
 
+    def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """The JSON answer to a body as it is, under headers of its own."""
+        return orjson.loads(self._read(method, path, body, headers))
+
+    def read(self, path: str) -> bytes:
+        """The body at `path` as it is."""
+        return self._read("GET", path, None)
+
     def run(self, agent: str, order: Mapping[str, Any]) -> dict[str, Any]:
         """The result of a run, however it ended; raises only when there was no run."""
         try:
@@ -76,7 +84,10 @@ class ExecutorClient:
             connection.close()
 
     def _ask(self, method: str, path: str, document: Any) -> Any:
-        connection, response = self._open(method, path, document)
+        return orjson.loads(self._read(method, path, document))
+
+    def _read(self, method: str, path: str, document: Any, more: Mapping[str, str] | None = None) -> bytes:
+        connection, response = self._open(method, path, document, more)
         try:
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -85,16 +96,17 @@ class ExecutorClient:
             connection.close()
         if response.status >= 300:
             raise _error(response.status, body, self.url)
-        return orjson.loads(body)
+        return body
 
     def _open(
-        self, method: str, path: str, document: Any
+        self, method: str, path: str, document: Any, more: Mapping[str, str] | None = None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         secure = self._parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(cast(str, self._parts.hostname), self._parts.port, timeout=CONNECT_S)
-        body = None if document is None else orjson.dumps(document)
+        body = document if document is None or isinstance(document, bytes) else orjson.dumps(document)
         headers = self._headers if body is None else {**self._headers, "content-type": "application/json"}
+        headers = {**headers, **(more or {})}
         try:
             connection.connect()
             connection.sock.settimeout(None)  # a run takes as long as its agent's limit says

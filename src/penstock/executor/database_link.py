@@ -4,10 +4,11 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from penstock.errors import Unavailable
-from penstock.store.database import Database, WrongSchema, open_database
+from penstock.settings import Settings
+from penstock.store.database import Database, WrongSchema
+from penstock.store.depots import open_project_database
 from penstock.store.runs import RunStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
@@ -24,10 +25,9 @@ class DatabaseLink:
     `opened` is called then, from any thread, with the sessions of the open database.
     """
 
-    def __init__(self, url: str, spool_folder: Path, spool: Spool, opened: Callable[[SessionStore], None]) -> None:
+    def __init__(self, settings: Settings, spool: Spool, opened: Callable[[SessionStore], None]) -> None:
         self._problem: Unavailable | None = None
-        self._url = url
-        self._spool_folder = spool_folder
+        self._settings = settings
         self._spool = spool
         self._opened = opened
         self._stop = threading.Event()
@@ -57,7 +57,7 @@ class DatabaseLink:
     def database(self) -> Database:
         """The open database; raises `Unavailable` with the reason while there is none."""
         if self._database is None:
-            problem = self._problem or Unavailable("the database is not open yet", where=self._url)
+            problem = self._problem or Unavailable("the database is not open yet", where=self._settings.database)
             raise Unavailable(problem.what, where=problem.where, now=problem.now)
         return self._database
 
@@ -85,13 +85,13 @@ class DatabaseLink:
 
     def _try(self) -> None:
         try:
-            database = open_database(self._url)
+            database = open_project_database(self._settings)
         except Unavailable as problem:
             self._problem = problem
             if isinstance(problem, WrongSchema):
                 raise
             return
         self._problem = None
-        self._drain = SpoolDrain(self._spool_folder, database, self._spool)
+        self._drain = SpoolDrain(self._settings.spool, database, self._spool)
         self._opened(SessionStore(database))
         self._database = database

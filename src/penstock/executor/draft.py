@@ -9,6 +9,7 @@ from penstock.engine.sink import NoSink
 from penstock.errors import NotFound
 from penstock.executor.declarations import read_declarations
 from penstock.llm.load import load
+from penstock.llm.transport import needs_litellm
 from penstock.registry.load import load_registry
 from penstock.registry.resolve import Resolved, resolve
 from penstock.registry.source import TreeSource
@@ -29,8 +30,9 @@ def resolve_draft(settings: Settings, agent: str, version: str | None) -> Resolv
 
 
 async def assemble_draft(settings: Settings, draft: Resolved) -> EngineParts:
-    """An engine that keeps nothing, with the model library loaded, which a run must not pay for."""
-    await asyncio.to_thread(load)
+    """An engine that keeps nothing, with LiteLLM loaded where it is needed, which a run must not pay for."""
+    if needs_litellm(draft.release):
+        await asyncio.to_thread(load)
     return assemble(settings, read_declarations(settings.root), draft.blobs.__getitem__, sink=NoSink())
 
 

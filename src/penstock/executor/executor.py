@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -14,19 +11,27 @@ from typing import Any
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
+from penstock.engine.budgets.shared import SharedBudgets
 from penstock.engine.call import new_run_id
+from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.budgets import open_budgets
+from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
-from penstock.executor.declarations import read_declarations
 from penstock.executor.heartbeat import Heartbeat
+from penstock.executor.housekeeping import Housekeeping
+from penstock.executor.intake import Intake
+from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
+from penstock.executor.payload_reader import PayloadReader
 from penstock.executor.run_reader import RunReader
 from penstock.executor.telemetry.telemetry import Telemetry
+from penstock.executor.worker import QueueWorker
 from penstock.pal import ModelProvider
 from penstock.routing import Caller, RoutingTable
 from penstock.routing.watch import TableWatch
@@ -35,7 +40,7 @@ from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
-from penstock.tools.runner import PythonToolRunner
+from penstock.tools.kinds import tool_runner
 
 LOG = logging.getLogger("penstock.executor")
 CANCELLED_S = 5.0
@@ -55,15 +60,21 @@ class Executor:
         self.reports = ReleaseStore(open_objects(settings.releases))
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
+        self.controls: ExecutorControls
         self.database: DatabaseLink
         self.runs: RunReader
+        self.budgets: SharedBudgets
+        self.payloads: PayloadReader
+        self.intake = Intake(self)
+        self.worker = QueueWorker(self)
         self.telemetry = Telemetry(self)
         self._heartbeat: Heartbeat | None = None
+        self._housekeeping: Housekeeping | None = None
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
         self._dispatcher: Dispatcher
-        self._library = _ModelLibrary(needed=provider is None)
+        self._library = ModelLibrary()
         self._flying = 0
         self._asked = 0
         self._landed = asyncio.Event()
@@ -74,22 +85,26 @@ class Executor:
         settings = self.settings
         self._operations = OperationsFile(settings.root)
         self.telemetry.use(self._operations.spec.alerts)
-        self.parts = _assembled(settings, self.watch.releases.blob, self._provider, self.telemetry)
+        self.controls = build_controls(settings, self._operations.spec, self.reports)
+        self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
-        self.database = DatabaseLink(settings.database, settings.spool, self.parts.spool, self._sessions_are)
+        self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        operations, link = self._operations.spec, self.database
+        self.budgets = open_budgets(self.parts.engine, operations, lambda: link.database, self.parts.spool)
+        self.payloads = PayloadReader(settings, self.database)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
+            await self.budgets.close()
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
         self.telemetry.start()
-        self._library.start()
         self._following = asyncio.create_task(self._follow_operations())
         return self
 
@@ -99,17 +114,31 @@ class Executor:
         """Commits the spool and brings it into the database, if it can be reached."""
         if self._following is not None:
             self._following.cancel()
+        if self._housekeeping is not None:
+            await asyncio.to_thread(self._housekeeping.close)
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
+        await self.worker.close()
+        await self.parts.engine.drain(0)
+        await self.budgets.close()
         await self.parts.close()
+        await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
         await asyncio.to_thread(self.database.close)
 
     def report_as(self, url: str) -> None:
-        """Says from now on in the database what is in force here; `url` is where it serves."""
+        """Says from now on in the database what is in force here, and takes queued runs; `url` is where it serves."""
         self._heartbeat = Heartbeat(self.database, self.watch, url)
         self._heartbeat.start()
+        self._housekeeping = Housekeeping(self.database, lambda: self._operations.spec.retention)
+        self._housekeeping.start()
+        self.worker.start()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What starts runs; inside the context only."""
+        return self._dispatcher
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:
@@ -125,7 +154,7 @@ class Executor:
                 self._landed.set()
 
     async def ready_for_models(self) -> None:
-        """Returns once the model library is loaded or cannot be: its load must not count against a run's time limit."""
+        """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
     async def submit(
@@ -142,7 +171,10 @@ class Executor:
             order.complexity,
             order.uses_cache,
         )
-        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
+        run_input = order.input
+        if order.context_ref_id is not None:
+            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -151,6 +183,7 @@ class Executor:
         request would look like a failed run.
         """
         self.is_draining = True
+        leaving = asyncio.create_task(self.worker.drain(timeout_s))
         try:
             async with asyncio.timeout(timeout_s):
                 await self._landed.wait()
@@ -161,12 +194,18 @@ class Executor:
             async with asyncio.timeout(CANCELLED_S):
                 await self._landed.wait()
                 await self._quiet()
+        await leaving
 
     async def _quiet(self) -> None:
         asked = None
         while asked != self._asked:
             asked = self._asked
             await asyncio.sleep(QUIET_S)
+
+    @property
+    def operations(self) -> OperationsSpec:
+        """What the platform team set, as in force."""
+        return self._operations.spec
 
     @property
     def table(self) -> RoutingTable:
@@ -220,63 +259,28 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.budgets.operate_by(operations.budgets)
+        self.controls.change(operations)
         self.telemetry.use(operations.alerts)
 
     def _load(self, release: Release) -> None:
+        if self._provider is None:
+            self._library.load_for(release, wait=self.watch.current is not None)
         self.parts.load(release)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions
 
 
-class _ModelLibrary:
-    """LiteLLM, loaded in a thread: it takes seconds, and the first run must not pay for it."""
-
-    def __init__(self, *, needed: bool) -> None:
-        self._needed = needed
-        self._problem: str | None = "the model library is loading" if needed else None
-        self._thread = threading.Thread(target=self._load, name="penstock-litellm", daemon=True)
-
-    def start(self) -> None:
-        """Begins to load it, if it is needed."""
-        if self._needed:
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Returns once the load has ended."""
-        if self._needed:
-            self._thread.join()
-
-    def reasons(self) -> Iterator[str]:
-        """Why a model cannot be asked yet."""
-        if self._problem is not None:
-            yield self._problem
-
-    def _load(self) -> None:
-        from penstock.llm.load import load
-
-        begun = time.monotonic()
-        try:
-            load()
-        except PenstockError as error:
-            self._problem = f"the model library cannot be loaded: {error.what}"
-            LOG.error("%s", error)
-            return
-        gc.collect()
-        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
-        self._problem = None
-        LOG.info("model library loaded in %.1f s", time.monotonic() - begun)
-
-
-def _assembled(
-    settings: Settings, blob: Callable[[str], bytes], provider: ModelProvider | None, telemetry: Telemetry
-) -> EngineParts:
-    declarations = read_declarations(settings.root)
+def _assembled(executor: Executor, blob: Callable[[str], bytes], provider: ModelProvider | None) -> EngineParts:
+    settings, observed = executor.settings, executor.telemetry.observed
+    controls, declarations = executor.controls.controls, executor.controls.runtimes
     if provider is None:
-        return assemble(settings, declarations, blob, observed=telemetry.observed)
-    tools = PythonToolRunner(settings.cache, blob, os.environ)
+        return assemble(settings, declarations, blob, observed=observed, controls=controls)
+    tools = tool_runner(settings, blob, os.environ)
     spool = Spool(settings.spool)
-    engine = Engine(RuntimeRouter(declarations), provider, tools, telemetry.observed(spool))
+    claims = open_claim_check(executor.settings)
+    engine = Engine(RuntimeRouter(declarations), provider, tools, observed(spool), controls, claims=claims)
     return EngineParts(engine, provider, tools, spool)
 
 

@@ -11,6 +11,7 @@ from penstock.errors import Conflict, Fault, Invalid, WrongUse
 from penstock.governance.redaction import redact
 from penstock.store.database import Database
 from penstock.store.feedback import Feedback, FeedbackStore
+from penstock.store.runs import FINAL
 
 FIELDS = ("rating", "comment", "corrected")
 WORDS: Mapping[str, float] = {"up": 1.0, "down": -1.0}
@@ -57,7 +58,7 @@ def keep_feedback(database: Database, run: Mapping[str, Any], order: FeedbackOrd
     were deleted; `NotRedacted` when a text cannot be redacted, and `Unavailable` without the database.
     """
     where = f"run {run['runId']}"
-    if run["status"] == "running":
+    if run["status"] not in FINAL:
         raise Conflict("the run has not ended yet", where=where, now="say what you think of it once it has")
     if run["mode"] != "live":
         raise Conflict(f"the run is a {run['mode']} run, which no user has seen", where=where, now="rate a live run")

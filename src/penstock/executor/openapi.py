@@ -30,10 +30,14 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 }
 ORDER_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "required": ["input"],
+    "oneOf": [{"required": ["input"]}, {"required": ["contextRefId"]}],
     "additionalProperties": False,
     "properties": {
         "input": {"description": "What the agent's input schema says."},
+        "contextRefId": {
+            "type": "string",
+            "description": "A payload that is the input, as POST /v1/payloads named it.",
+        },
         "sessionId": {"type": "string", "description": "Runs of one session stay on one release."},
         "version": {"type": "string", "description": "Exactly this version, wherever it stands."},
         "stage": {"enum": [*STAGES], "description": "Exactly this stage; never pins a session."},
@@ -65,11 +69,11 @@ RESULT_SCHEMA: dict[str, Any] = {
     "properties": {
         "runId": _STRING,
         "sessionId": _NULLABLE,
-        "status": {"enum": ["running", "finished", "failed", "cancelled", "timed_out", "rejected"]},
+        "status": {"enum": ["queued", "running", "review", "finished", "failed", "cancelled", "timed_out", "rejected"]},
         "output": {},
         "error": {"type": ["object", "null"], "description": "code, what, where, now."},
         "usage": {
-            "type": "object",
+            "type": ["object", "null"],
             "properties": {
                 "promptTokens": {"type": "integer"},
                 "completionTokens": {"type": "integer"},
@@ -84,9 +88,19 @@ RESULT_SCHEMA: dict[str, Any] = {
         "cached": {"type": "boolean", "description": "An earlier run's answer; only there if so."},
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
+        "contextRefId": {"type": "string", "description": "Where a large input is fetched: GET /v1/payloads/..."},
+        "resultRefId": {"type": "string", "description": "Where a large output is fetched."},
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
-        **dict.fromkeys(("agent", "version", "release", "stage", "runtime", "mode", "traceId"), _STRING),
+        "attempt": {"type": "integer", "description": "Of a queued run: how often executors have taken it."},
+        "acceptedAt": {"type": "string", "description": "Of a queued run."},
+        **dict.fromkeys(("agent", "mode"), _STRING),
+        **dict.fromkeys(("version", "release", "stage", "runtime", "traceId"), _NULLABLE),
     },
+}
+ACCEPTED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["runId", "status", "url"],
+    "properties": {"runId": _STRING, "status": {"enum": ["queued", "running", "review"]}, "url": _STRING},
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {
@@ -133,6 +147,8 @@ def _run_operation() -> dict[str, Any]:
             header("X-Penstock-User", "The person behind the request."),
             header("X-Penstock-Stage", "The same as `stage` in the body."),
             header("Cache-Control", "no-cache or no-store: no earlier answer or result is given, none is kept."),
+            header("Prefer", "respond-async: answered with 202 once the run is stored."),
+            header("Idempotency-Key", "The same request with the same key makes one run; kept for a day."),
             header("traceparent", "W3C trace context: the run joins this trace. The answer names the run's span."),
         ],
         "requestBody": {
@@ -146,6 +162,10 @@ def _run_operation() -> dict[str, Any]:
                     "application/json": {"schema": {"$ref": "#/components/schemas/RunResult"}},
                     "text/event-stream": {"schema": _STRING},
                 },
+            },
+            "202": {
+                "description": "Accepted and stored, or a run of the same key that goes on; Location is its URL.",
+                "content": {"application/json": {"schema": ACCEPTED_SCHEMA}},
             },
             **PROBLEMS,
         },

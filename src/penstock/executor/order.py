@@ -14,7 +14,7 @@ from penstock.errors import Fault, Invalid, WrongUse
 
 STAGES = ("dev", "canary", "prod")
 MODES = ("live", "dry")
-FIELDS = ("input", "sessionId", "version", "stage", "mode", "complexity")
+FIELDS = ("input", "contextRefId", "sessionId", "version", "stage", "mode", "complexity")
 
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 _VERSION = re.compile(VERSION_PATTERN)
@@ -31,13 +31,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """The body of a run request."""
+    """The body of a run request; `context_ref_id` names a payload that is the input, and `input` is None then."""
 
     input: Any
     session_id: str | None = None
     version: str | None = None
     stage: str | None = None
     mode: Literal["live", "dry"] = "live"
+    context_ref_id: str | None = None
     complexity: Complexity | None = None
     uses_cache: bool = True
 
@@ -71,30 +72,41 @@ def read_order(body: bytes) -> RunOrder:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise WrongUse(f"not JSON: {error}", where="request body", now='send {"input": ...}') from None
+    return order_of(document)
+
+
+def order_of(document: Any) -> RunOrder:
+    """The order in a JSON value; raises `Invalid` with every fault."""
     if not isinstance(document, dict):
         raise _invalid([_fault("", "must be an object", 'send {"input": ...}')])
     faults = [*_field_faults(document), *_value_faults(document)]
     if faults:
         raise _invalid(faults)
     return RunOrder(
-        document["input"],
+        document.get("input"),
         document.get("sessionId"),
         document.get("version"),
         document.get("stage"),
         cast(Literal["live", "dry"], document.get("mode", "live")),
+        document.get("contextRefId"),
         document.get("complexity"),
     )
 
 
 def _field_faults(document: dict[str, Any]) -> Iterable[Fault]:
-    if "input" not in document:
+    if "input" not in document and "contextRefId" not in document:
         yield _fault("input", "is missing", "the agent's input, of any JSON type")
+    if "input" in document and "contextRefId" in document:
+        yield _fault("contextRefId", "stands for the input, and there is one", "send one of the two")
     for name in document.keys() - set(FIELDS):
         near = difflib.get_close_matches(name, FIELDS, 1)
         yield _fault(name, "unknown field", f"did you mean {near[0]}?" if near else f"fields are: {', '.join(FIELDS)}")
 
 
 def _value_faults(document: dict[str, Any]) -> Iterable[Fault]:
+    ref_id = document.get("contextRefId")
+    if "contextRefId" in document and not isinstance(ref_id, str):
+        yield _fault("contextRefId", "must be a text", "the contextRefId that POST /v1/payloads answered")
     session = document.get("sessionId")
     if session is not None and not (isinstance(session, str) and _IDENTITY.fullmatch(session)):
         yield _fault("sessionId", "must be 1 to 128 letters, digits or ._@:+-", "")

@@ -3,6 +3,7 @@
 The types are stable URNs, documented in docs/executor.md; a client decides by `type` and `status`, never by words.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from penstock.errors import PenstockError
+from penstock.errors import BudgetSpent, LimitReached, PenstockError
 
 URN = "urn:penstock:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -22,6 +23,7 @@ TITLES: Mapping[str, str] = {
     "conflict": "Its state does not allow it",
     "invalid": "The request breaks its contract",
     "limit-reached": "A limit refuses it for now",
+    "budget-spent": "A budget is used up",
     "wrong-use": "The request makes no sense",
     "unavailable": "Something that it needs is away",
     "model-failed": "The model gave no usable answer",
@@ -45,6 +47,7 @@ RUN_STATUS: Mapping[tuple[str, str], int] = {
     ("rejected", "budget"): 429,
     ("rejected", "schema"): 422,
     ("rejected", "runtime"): 422,
+    ("rejected", "unavailable"): 503,
     ("failed", "model"): 502,
     ("failed", "tool"): 502,
     ("failed", "runtime"): 502,
@@ -123,8 +126,12 @@ def problem_of(error: PenstockError) -> Problem:
     if isinstance(error, Refusal):
         return error.problem
     retry_after_s = 1 if error.http_status in {429, 503} else None
+    if isinstance(error, LimitReached):
+        retry_after_s = _whole_s(error.retry_after_s)
     faults = [fault.as_dict() for fault in getattr(error, "faults", ())]
-    extra = {"faults": faults} if faults else {}
+    extra: dict[str, Any] = {"faults": faults} if faults else {}
+    if isinstance(error, BudgetSpent):
+        extra["ledger"] = error.ledger
     return Problem(error.http_status, error.slug, error.what, error.where, error.now, retry_after_s, extra=extra)
 
 
@@ -142,17 +149,20 @@ def problem_of_run(run: Mapping[str, Any]) -> Problem:
         slug = f"{slug}:{code}"
     extra = {name: value for name, value in run.items() if name not in {"status", "output"}}
     extra["runStatus"] = ended
-    if error.get("faults"):
-        extra["faults"] = error["faults"]
+    extra |= {name: error[name] for name in ("faults", "ledger") if error.get(name)}
     return Problem(
         status,
         slug,
         str(error.get("what") or f"the run ended as {ended}"),
         str(error.get("where", "")),
         str(error.get("now", "")),
-        1 if status == 429 else None,
+        _whole_s(error.get("retryAfterS", 1)) if status in {429, 503} else None,
         extra=extra,
     )
+
+
+def _whole_s(seconds: float) -> int:
+    return max(math.ceil(seconds), 1)
 
 
 def draining() -> Problem:

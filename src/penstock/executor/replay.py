@@ -11,6 +11,7 @@ from penstock.engine.call import RunCall
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.journal import Journal
 from penstock.engine.result import RunResult
+from penstock.engine.sequence import as_one_attempt
 from penstock.engine.sink import NoSink
 from penstock.errors import NotFound
 from penstock.executor.declarations import read_declarations
@@ -140,7 +141,7 @@ def _sequence(events: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Which doors were used, in order; tool calls between two model calls as a set, since they may overlap."""
     steps: list[tuple[str, ...]] = []
     tools: list[str] = []
-    for event in events:
+    for event in as_one_attempt(events):
         kind = str(event["type"])
         if kind in {"tool.finished", "tool.failed"}:
             tools.append(f"{kind} {event['data'].get('tool')}")

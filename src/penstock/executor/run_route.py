@@ -11,9 +11,12 @@ from starlette.types import Receive, Scope, Send
 from penstock.engine.engine import RunHandle
 from penstock.engine.trace_context import parent_of
 from penstock.errors import PenstockError
-from penstock.executor.answer import Header, send_json, send_problem
+from penstock.executor.answer import send_json, send_problem
+from penstock.executor.async_route import AsyncRoute, traced
 from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
+from penstock.executor.idempotency import read_wish
+from penstock.executor.intake import Asked
 from penstock.executor.order import read_identity, read_order, wants_cache
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
 from penstock.executor.sse import EventStream
@@ -31,12 +34,13 @@ class RunRoute:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._accepting = AsyncRoute(executor)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         with self._executor.in_flight():
             try:
-                handle = await self._start(scope, receive)
+                handle = await self._start(scope, receive, send)
             except ClientGone:
                 return
             except PenstockError as error:
@@ -46,32 +50,40 @@ class RunRoute:
                 LOG.exception("a run could not be started")
                 await send_problem(send, internal())
                 return
+            if handle is None:
+                return
             if _wants_stream(scope):
-                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events(), [_traced(handle)])
+                await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events(), [traced(handle)])
             else:
                 await self._answer(handle, receive, send)
 
-    async def _start(self, scope: Scope, receive: Receive) -> RunHandle:
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> RunHandle | None:
+        """The run; None where it was accepted first, and answered."""
         if self._executor.is_draining:
             raise Refusal(draining())
         headers = scope["headers"]
         identity = read_identity(headers)
+        wish = read_wish(headers)
         order = replace(read_order(await read_body(receive, headers)), uses_cache=wants_cache(headers))
-        agent, stream = scope["path_params"]["agent"], _wants_stream(scope)
-        return await self._executor.submit(agent, identity, order, stream, parent_of(headers))
+        agent, stream, parent = scope["path_params"]["agent"], _wants_stream(scope), parent_of(headers)
+        if wish is not None:
+            asked = Asked(agent, identity, order, wish, parent)
+            await self._accepting.answer(receive, send, asked, stream=stream)
+            return None
+        return await self._executor.submit(agent, identity, order, stream, parent)
 
     async def _answer(self, handle: RunHandle, receive: Receive, send: Send) -> None:
         async with _cancelled_with_client(handle, receive):
             try:
                 result = await handle.result()
             except PenstockError as error:
-                await send_problem(send, problem_of(error), _traced(handle))
+                await send_problem(send, problem_of(error), traced(handle))
                 return
         document = result.as_document()
         if result.status == "finished":
-            await send_json(send, document, _traced(handle), close=self._executor.is_draining)
+            await send_json(send, document, traced(handle), close=self._executor.is_draining)
         else:
-            await send_problem(send, problem_of_run(document), _traced(handle))
+            await send_problem(send, problem_of_run(document), traced(handle))
 
 
 @contextlib.asynccontextmanager
@@ -86,10 +98,6 @@ async def _cancelled_with_client(handle: RunHandle, receive: Receive) -> AsyncIt
         yield
     finally:
         watching.cancel()
-
-
-def _traced(handle: RunHandle) -> Header:
-    return b"traceparent", handle.traceparent.encode()
 
 
 def _cancel(handle: RunHandle) -> None:

@@ -1,9 +1,9 @@
 """Routes of runs and sessions, the start of a run apart."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,6 +20,9 @@ from penstock.executor.session_reader import session_document
 from penstock.executor.sse import EventStream
 
 Tenant = Annotated[str | None, Header(alias="X-Penstock-Tenant", description="Whose run or session it is.")]
+Output = Annotated[
+    Literal["inline", "reference"], Query(description="reference: an output that has a resultRefId is left out.")
+]
 User = Annotated[str | None, Header(alias="X-Penstock-User", description="Who says it: the newest word counts.")]
 
 
@@ -28,8 +31,8 @@ def run_routes(executor: Executor) -> APIRouter:
     router = APIRouter(prefix="/v1", responses=PROBLEMS, default_response_class=JsonAnswer)
 
     @router.get("/runs/{run_id}", tags=["runs"], summary="A run: running, or its result")
-    async def run(request: Request, run_id: str, tenant: Tenant = None) -> Response:
-        return JsonAnswer(await executor.runs.document(run_id, _tenant(request)))
+    async def run(request: Request, run_id: str, tenant: Tenant = None, output: Output = "inline") -> Response:
+        return JsonAnswer(await executor.runs.document(run_id, _tenant(request), whole=output == "inline"))
 
     @router.get("/runs/{run_id}/events", tags=["runs"], summary="A run's events (text/event-stream)")
     async def events(
@@ -55,7 +58,8 @@ def run_routes(executor: Executor) -> APIRouter:
 
     @router.get("/sessions/{session_id}", tags=["sessions"], summary="A session's history, agent by agent")
     async def session(request: Request, session_id: str, tenant: Tenant = None) -> Response:
-        return JsonAnswer(await run_in_threadpool(session_document, executor.database, session_id, _tenant(request)))
+        database = executor.database.database
+        return JsonAnswer(await run_in_threadpool(session_document, database, session_id, _tenant(request)))
 
     return router
 

@@ -5,14 +5,13 @@ from typing import Any
 from sqlalchemy import select
 
 from penstock.errors import NotFound
-from penstock.executor.database_link import DatabaseLink
 from penstock.store import tables
+from penstock.store.database import Database
 from penstock.store.sessions import SessionStore
 
 
-def session_document(link: DatabaseLink, session: str, tenant: str | None) -> dict[str, Any]:
-    """The session's release and history with each agent; raises `NotFound`, `Unavailable` without the database."""
-    database = link.database
+def session_document(database: Database, session: str, tenant: str | None) -> dict[str, Any]:
+    """The session's release and history with each agent; raises `NotFound`, `Unavailable` when the database fails."""
     columns = tables.sessions.c
     query = select(columns.agent, columns.version, columns.release, columns.stage, columns.pinned_at)
     with database.read() as connection:

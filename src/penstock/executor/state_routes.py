@@ -12,7 +12,7 @@ from penstock.executor.openapi import PROBLEMS
 
 
 def state_routes(executor: Executor) -> APIRouter:
-    """`/healthz`, `/readyz`, `/v1/routes` and `/v1/agents`."""
+    """`/healthz`, `/readyz`, `/v1/routes`, `/v1/agents` and `/v1/limits`."""
     router = APIRouter(default_response_class=JsonAnswer)
 
     @router.get("/healthz", tags=["state"], summary="The process lives")
@@ -34,6 +34,10 @@ def state_routes(executor: Executor) -> APIRouter:
         table = executor.table.record
         rows = [_agent(name, table.agents[name]) for name in sorted(table.agents)]
         return JsonAnswer({"generation": table.generation, "agents": rows})
+
+    @router.get("/v1/limits", tags=["state"], summary="The limits in force, and what is at work under them")
+    async def limits() -> Response:
+        return JsonAnswer((await executor.controls.admission.view()).as_document())
 
     return router
 

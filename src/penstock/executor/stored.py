@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 from penstock.settings import Settings
-from penstock.store.database import Database, open_database
+from penstock.store.database import Database
+from penstock.store.depots import open_project_database
 from penstock.store.runs import RunStore
 from penstock.store.spool_drain import SpoolDrain
 
@@ -19,7 +20,7 @@ def open_runs(settings: Settings) -> Iterator[RunStore]:
 @contextlib.contextmanager
 def open_stored(settings: Settings) -> Iterator[Database]:
     """The database itself; raises `Unavailable` when it fails."""
-    database = open_database(settings.database)
+    database = open_project_database(settings)
     try:
         SpoolDrain(settings.spool, database, threaded=False).drain_once()
         yield database

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from penstock.contracts.model import Transport
 from penstock.contracts.release import Release
 from penstock.engine.router import installed_version
 from penstock.gates.context import GateContext
@@ -16,6 +17,9 @@ from penstock.gates.own_loop import on_own_loop
 
 if TYPE_CHECKING:  # LiteLLM is loaded only by who runs cases: `validate` asks for this gate's parameters alone
     from penstock.gates.model_cases import CaseRow
+
+
+_LIBRARY: dict[Transport, str] = {"litellm": "litellm", "openai-compatible": "aiohttp"}
 
 
 def same_models(context: GateContext) -> Release | None:
@@ -28,7 +32,8 @@ def _reads(context: GateContext) -> Mapping[str, Any]:
     same = same_models(context)
     if same is not None:
         return {"baseline": same.digest}
-    return {"runtimes": {"litellm": installed_version("litellm")}}
+    used = {_LIBRARY[model.spec.transport] for model in context.release.models}
+    return {"runtimes": {name: installed_version(name) for name in sorted(used)}}
 
 
 @gate("model", revision=1, reads=_reads)

@@ -1,6 +1,7 @@
-"""The cases of gate `model`: what a model spec must do through LiteLLM, against a server that stands in for it."""
+"""The cases of gate `model`: what a model spec must do over its transport, against a server that stands in for it."""
 
 import asyncio
+import contextlib
 import json
 import math
 import time
@@ -12,9 +13,9 @@ from penstock.contracts.json_schema import instance_faults
 from penstock.contracts.release import ModelComponent, Release
 from penstock.errors import Unavailable
 from penstock.llm.clients import own_clients
-from penstock.llm.provider import LiteLLMProvider
 from penstock.llm.route import CONNECTION, Route, known_context_tokens, route_of, unmapped_parameters
 from penstock.llm.scripted.answer import MODEL
+from penstock.llm.transport import TransportProvider
 from penstock.pal import ModelAnswer, ModelCall, ModelFailed, ToolOffer
 from penstock.registry.model_checks import is_secret, snake_case
 from penstock.testing.model_server import ModelServer
@@ -78,11 +79,11 @@ async def run_cases(release: Release, component: ModelComponent, timeout_s: floa
     """A row for each case of one model spec; raises `Unavailable` when they are not through within `timeout_s`."""
     try:
         async with asyncio.timeout(timeout_s):
-            route = await asyncio.to_thread(route_of, component.spec.model)
+            route = await asyncio.to_thread(_route, component)
             if route.kind == "other":
                 return _by_tables(release, component, route)
             with ModelServer() as server:
-                async with own_clients():
+                async with own_clients() if component.spec.transport == "litellm" else contextlib.nullcontext():
                     cases = ModelCases(release, component, route, server)
                     return [await _row(name, case) for name, case in cases.all()] + cases.unasked
     except TimeoutError:
@@ -98,7 +99,7 @@ class ModelCases:
         self._spec = component.spec
         self._route = route
         self._server = server
-        self._provider = LiteLLMProvider(StandIn())
+        self._provider = TransportProvider(StandIn())
         self._call = ModelCall(
             ref=component.ref,
             model=component.spec.model,
@@ -106,6 +107,7 @@ class ModelCases:
             price=component.spec.price,
             messages=_MESSAGES,
             timeout_s=_CALL_S,
+            transport=component.spec.transport,
         )
 
     def all(self) -> list[tuple[str, Case]]:
@@ -277,6 +279,13 @@ def unneeded(release: Release) -> Iterator[CaseRow]:
 def has_object_output(release: Release) -> bool:
     """Whether the output schema goes out as response_format."""
     return release.agent.spec.output.schema_.get("type") == "object"
+
+
+def _route(component: ModelComponent) -> Route:
+    """Where the model's calls go; without LiteLLM there is one way, and the server speaks it."""
+    if component.spec.transport == "openai-compatible":
+        return Route("an OpenAI-compatible endpoint", component.spec.model, "chat")
+    return route_of(component.spec.model)
 
 
 def _by_tables(release: Release, component: ModelComponent, route: Route) -> list[CaseRow]:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from penstock.contracts.canonical import digest_bytes
 from penstock.contracts.release import ToolComponent
+from penstock.contracts.tool import PythonImplementation
 from penstock.errors import Invalid, Unavailable
 from penstock.gates.context import GateContext
 from penstock.gates.gate import Finding, gate
@@ -43,11 +44,14 @@ class ToolTests:
 def unit(context: GateContext, *, timeout_s: Annotated[int, Field(ge=1, le=3_600)] = 120) -> Finding:
     """Runs pytest beside each python tool, from the release's own blobs; `timeout_s` bounds each tool, seconds.
 
-    A tool without a test, or whose tests were all skipped, fails: what is not tested was not found to work.
+    A tool without a test, or whose tests were all skipped, fails: what is not tested was not found to work. An http
+    tool has no code that could be run here; its schemas and examples are the gate `schema`'s.
     """
-    tools = context.release.tools
+    tools = [tool for tool in context.release.tools if isinstance(tool.spec.implementation, PythonImplementation)]
+    without_code = len(context.release.tools) - len(tools)
+    beside = f"; {_count(without_code, 'tool')} without code of its own" if without_code else ""
     if not tools:
-        return Finding("passed", "no tool to test", {"tools": 0, "tests": 0})
+        return Finding("passed", f"no tool to test{beside}", {"tools": 0, "tests": 0})
     outcomes = [run_tool_tests(tool, context.resolved.blobs, timeout_s) for tool in tools]
     broken = [outcome for outcome in outcomes if outcome.problem]
     measured = {"tools": len(outcomes), "tests": sum(outcome.tests for outcome in outcomes)}
@@ -55,24 +59,26 @@ def unit(context: GateContext, *, timeout_s: Annotated[int, Field(ge=1, le=3_600
     if broken:
         reason = "; ".join(f"{outcome.tool}: {outcome.problem}" for outcome in broken)
         return Finding("failed", reason, measured, artifacts=artifacts)
-    reason = f"{_count(measured['tests'], 'test')} of {_count(len(outcomes), 'tool')} passed"
+    reason = f"{_count(measured['tests'], 'test')} of {_count(len(outcomes), 'tool')} passed{beside}"
     return Finding("passed", reason, measured, artifacts=artifacts)
 
 
 def run_tool_tests(tool: ToolComponent, blobs: Mapping[str, bytes], timeout_s: float) -> ToolTests:
-    """Writes the tool's files into a folder of its own and runs its tests there, killed as a group at the timeout.
+    """Writes a python tool's files into a folder of its own and runs its tests there, killed as a group at the timeout.
 
     Raises `Unavailable` when they cannot be started or what the tool requires is not installed here, `Invalid` when a
     file of the release is not in `blobs`.
     """
     from penstock.tools.code import check_requires
 
-    check_requires(tool.spec.implementation.requires, tool.ref)
+    implementation = tool.spec.implementation
+    assert isinstance(implementation, PythonImplementation)
+    check_requires(implementation.requires, tool.ref)
     with tempfile.TemporaryDirectory(prefix="penstock-unit-") as scratch:
         folder = Path(scratch) / "tool"
         write_files(tool, blobs, folder)
         started = time.monotonic()
-        status, log = _pytest(Path(scratch), folder, tool.spec.implementation.entry, timeout_s)
+        status, log = _pytest(Path(scratch), folder, implementation.entry, timeout_s)
         seconds = round(time.monotonic() - started, 3)
         tests, failures = _read_junit(Path(scratch) / "junit.xml")
     return ToolTests(tool.ref, tests, failures, _problem(status, tests, failures, timeout_s), log, seconds)

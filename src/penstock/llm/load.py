@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from penstock.errors import Unavailable
+from penstock.garbage import no_collection
 
 _lock = threading.Lock()
 _loaded: Any = None
@@ -47,7 +48,7 @@ def _try_load() -> None:
 def _import() -> Any:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else the import fetches a price table and leaves a thread
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), no_collection():
             warnings.simplefilter("ignore")  # what LiteLLM's own types make pydantic say is nobody's to mend here
             litellm: Any = importlib.import_module("litellm")
             _complete_types(litellm)

@@ -10,7 +10,7 @@ from penstock.llm.cost import cost_usd
 from penstock.llm.load import load, loaded
 from penstock.llm.refusal import model_failed, timed_out
 from penstock.llm.request import request_of
-from penstock.llm.response import content_of, first_choice, must_say_something, tokens_of, tool_requests
+from penstock.llm.response import first_choice, must_say_something, part, said, tokens_of
 from penstock.llm.stream import StreamedAnswer
 from penstock.pal import ModelAnswer, ModelCall, Usage
 
@@ -43,11 +43,9 @@ class LiteLLMProvider:
 
 def _whole(litellm: Any, response: Any, call: ModelCall) -> ModelAnswer:
     choice = first_choice(response, call)
-    content = content_of(choice.message.content, call)
-    requests = tool_requests(choice.message.tool_calls, call)
-    must_say_something(content, requests, call)
-    usage = _usage(litellm, getattr(response, "usage", None), call)
-    return ModelAnswer(content, requests, usage, str(choice.finish_reason or "stop"))
+    content, requests = said(choice, call)
+    usage = _usage(litellm, part(response, "usage"), call)
+    return ModelAnswer(content, requests, usage, str(part(choice, "finish_reason") or "stop"))
 
 
 async def _streamed(litellm: Any, request: dict[str, Any], call: ModelCall) -> ModelAnswer:

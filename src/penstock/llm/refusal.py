@@ -6,12 +6,11 @@ for its machine-readable code.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from penstock.errors import PenstockError
-from penstock.pal import ModelCall, ModelFailed
+from penstock.http_session import retry_after_s
+from penstock.pal import CallRefused, ModelCall, ModelFailed
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{2,59}")
 _REASONS: dict[int, tuple[str, str]] = {
@@ -25,6 +24,9 @@ _REASONS: dict[int, tuple[str, str]] = {
     429: ("refuses more calls for now (rate limit or quota)", "try again later"),
 }
 _CONNECTION = frozenset({"TransportError", "ClientError", "OSError"})
+_NOT_CONNECTED = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
+)
 _ANSWERED = frozenset({"APIStatusError", "HTTPStatusError"})
 _TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
 
@@ -37,22 +39,33 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
     status = getattr(error, "status_code", None)
     causes = _causes(error)
     if _any_of(causes, _CONNECTION):
-        return _connection_failed(call)
+        return connection_failed(call, was_made=not _any_of(causes, _NOT_CONNECTED))
     if not isinstance(status, int) or (status >= _SERVER_FAULT and not _any_of(causes, _ANSWERED)):
         # LiteLLM says 500 of everything that it cannot read.
         return garbled(call, f"an answer that cannot be read ({kind})")
+    return refused(call, status, _code(error, hidden), _retry_after(causes), f" ({kind})")
+
+
+def refused(
+    call: ModelCall, status: int, code: str, retry_after: str | None, kind: str = "", *, is_midway: bool = False
+) -> ModelFailed:
+    """The error for an answer of this status; `code` is safe to show or empty, `kind` is put behind it.
+
+    `is_midway` = an answer had begun, which may be charged for.
+    """
     reason, now = _REASONS.get(status, ("failed", "try again later"))
-    code = _code(error, hidden)
-    told = f"the provider {reason}: {status}{f', {code}' if code else ''} ({kind})"
+    told = f"the provider {reason}: {status}{f', {code}' if code else ''}{kind}"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
-    retry_after_s = _retry_after_s(causes) if retryable else None
-    return ModelFailed(told, where=place(call), now=now, retryable=retryable, retry_after_s=retry_after_s)
+    wait_s = retry_after_s(retry_after) if retryable and retry_after is not None else None
+    failed = ModelFailed if is_midway else CallRefused
+    return failed(told, where=place(call), now=now, retryable=retryable, retry_after_s=wait_s)
 
 
 def timed_out(call: ModelCall) -> ModelFailed:
     """The error for a provider that did not answer within the call's time."""
-    told = f"the provider did not answer within {call.timeout_s:g} s"
-    return ModelFailed(told, where=place(call), now="try again later, or raise limits.timeoutMs", retryable=True)
+    told = f"the provider did not answer within {call.timeout_s:g} s, the time of one model call"
+    now = "try again later, or raise the model's spec.timeoutMs; without one, the agent's limits.timeoutMs"
+    return ModelFailed(told, where=place(call), now=now, retryable=True)
 
 
 def garbled(call: ModelCall, what: str) -> ModelFailed:
@@ -62,37 +75,31 @@ def garbled(call: ModelCall, what: str) -> ModelFailed:
 
 
 def place(call: ModelCall) -> str:
-    """The model by its reference and LiteLLM's name."""
+    """The model by its reference and its name at the provider."""
     return f"{call.ref} ({call.model})"
 
 
-def _connection_failed(call: ModelCall) -> ModelFailed:
+def connection_failed(call: ModelCall, *, was_made: bool = True) -> ModelFailed:
+    """The error for a connection that could not be made or broke.
+
+    One that broke may have carried a request that is paid for; one that was never made has not.
+    """
     told = "the connection to the provider failed"
-    return ModelFailed(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
+    kind = ModelFailed if was_made else CallRefused
+    return kind(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
 
 
-def _retry_after_s(causes: list[BaseException]) -> float | None:
-    """What the provider's Retry-After asks for, seconds or a date (RFC 9110); None where there is none to be read."""
+def _retry_after(causes: list[BaseException]) -> str | None:
+    """The provider's Retry-After; None where there is none."""
     for cause in causes:
         for headers in (getattr(cause, "litellm_response_headers", None), getattr(_answer(cause), "headers", None)):
             if isinstance(headers, Mapping) and "retry-after" in headers:
-                return _seconds(str(headers["retry-after"]).strip())
+                return str(headers["retry-after"])
     return None
 
 
 def _answer(cause: BaseException) -> Any:
     return getattr(cause, "response", None)
-
-
-def _seconds(text: str) -> float | None:
-    if text.isdecimal():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -118,5 +125,10 @@ def _code(error: Any, hidden: tuple[str, ...]) -> str:
     body = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, dict) else None
     given = inner.get("code") or inner.get("type") if isinstance(inner, dict) else getattr(error, "code", None)
+    return safe_code(given, hidden)
+
+
+def safe_code(given: Any, hidden: tuple[str, ...]) -> str:
+    """A provider's machine-readable code if it is one and holds no secret, else nothing."""
     is_safe = isinstance(given, str) and _CODE.fullmatch(given) and not any(value in given for value in hidden)
     return str(given) if is_safe else ""

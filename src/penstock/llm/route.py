@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from penstock.llm.load import load
 from penstock.llm.scripted.handler import PROVIDER
+from penstock.registry.price_table import table_rows
 
 # Providers that go to the apiBase given, in the chat protocol, with the key given, and reach out to nothing else:
 # each was tried against the model server with all other connections refused. What is not here may look something up
@@ -66,7 +67,5 @@ def unmapped_parameters(route: Route, names: Iterable[str]) -> list[str]:
 
 def known_context_tokens(model: str) -> int | None:
     """The context window by LiteLLM's table, tokens; None where it has none."""
-    litellm: Any = load()
-    row = litellm.model_cost.get(model) or litellm.model_cost.get(model.partition("/")[2]) or {}
-    found = row.get("max_input_tokens")
-    return found if isinstance(found, int) else None
+    found = (row.get("max_input_tokens") for row in table_rows(model))
+    return next((tokens for tokens in found if isinstance(tokens, int)), None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.llm.refusal import garbled
-from penstock.llm.response import content_of
+from penstock.llm.response import content_of, part
 from penstock.pal import ModelCall, ToolRequest
 
 
@@ -30,14 +30,18 @@ class StreamedAnswer:
 
     def take(self, chunk: Any) -> None:
         """Takes one chunk and hands its text on; raises `ModelFailed` for one that breaks the protocol."""
-        self.usage = getattr(chunk, "usage", None) or self.usage
-        choices = getattr(chunk, "choices", None) or ()
+        self.usage = part(chunk, "usage") or self.usage
+        choices = part(chunk, "choices") or []
+        if not isinstance(choices, list):
+            raise garbled(self._call, "an answer that cannot be read: its choices are no list")
         if not choices:
             return
-        self.finish_reason = choices[0].finish_reason or self.finish_reason
-        delta = choices[0].delta
-        text = content_of(getattr(delta, "content", None), self._call)
-        tool_calls = getattr(delta, "tool_calls", None) or ()
+        self.finish_reason = str(part(choices[0], "finish_reason") or self.finish_reason)
+        delta = part(choices[0], "delta")
+        text = content_of(part(delta, "content"), self._call)
+        tool_calls = part(delta, "tool_calls") or []
+        if not isinstance(tool_calls, list):
+            raise garbled(self._call, "an answer that cannot be read: its tool calls are no list")
         if self.ttft_ms is None and (text or tool_calls):
             self.ttft_ms = (time.monotonic() - self._started) * 1000
         for piece in tool_calls:
@@ -64,11 +68,13 @@ class StreamedAnswer:
         )
 
     def _take_tool_call(self, piece: Any) -> None:
-        function = getattr(piece, "function", None)
-        index, arguments = getattr(piece, "index", None), getattr(function, "arguments", None)
-        if not isinstance(index, int) or not isinstance(arguments, str | None):
+        function = part(piece, "function")
+        index, arguments = part(piece, "index"), part(function, "arguments")
+        name, identity = part(function, "name"), part(piece, "id")
+        texts = (arguments, name, identity)
+        if not isinstance(index, int) or not all(isinstance(text, str | None) for text in texts):
             raise garbled(self._call, "a piece of a tool call that cannot be read")
         call = self._tool_calls.setdefault(index, _ToolCall())
-        call.id = call.id or getattr(piece, "id", None) or ""
-        call.name = call.name or getattr(function, "name", None) or ""
+        call.id = call.id or identity or ""
+        call.name = call.name or name or ""
         call.arguments.append(arguments or "")

@@ -1,8 +1,6 @@
 """Reads a registry from a source: strictly, completely, with every fault at once."""
 
-import gc
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -22,6 +20,7 @@ from penstock.contracts.suite import ContractSuite
 from penstock.contracts.team import Retired, Teams
 from penstock.contracts.tool import Tool
 from penstock.errors import Fault, Invalid
+from penstock.garbage import no_collection
 from penstock.registry.checks import check_registry
 from penstock.registry.document_faults import model_faults, problem_faults
 from penstock.registry.documents import Loaded, Registry
@@ -53,7 +52,7 @@ def load_registry(source: Source, *, only: Collection[str] | None = None, defaul
     are known to be good, as they are on the base branch. `default_runtime` is that of agents which name none.
     """
     registry = Registry(source)
-    with _no_collection():
+    with no_collection():
         loader = _Loader(registry)
         if only is None:
             loader.load(source.entries().values())
@@ -75,18 +74,6 @@ def require_valid(registry: Registry) -> None:
             now="mend them; `agentctl validate` shows them all",
             faults=registry.faults,
         )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Nothing that is read is garbage: looking for it again and again costs a third of a large registry's time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Loader:

@@ -1,18 +1,26 @@
-"""A tool's code: the entry is there, the folder belongs to a version, the requirements can be read."""
+"""A tool's code: the entry is there, the folder belongs to a version, the requirements can be read.
+
+What an http tool has instead is judged in `http_tool_checks`.
+"""
 
 import ast
 import re
 
+from penstock.contracts.tool import PythonImplementation
 from penstock.registry.documents import Loaded, Registry
 from penstock.registry.fault_list import FaultList
+from penstock.registry.http_tool_checks import check_http_tool
 from penstock.registry.layout import document_path
 
 
 def check_code(registry: Registry, faults: FaultList) -> None:
     """Every tool has its entry; every folder of code has its tool."""
     for tool in registry.of("tools"):
-        _check_entry(registry, tool, faults)
-        _check_requires(tool, faults)
+        if isinstance(tool.spec.implementation, PythonImplementation):
+            _check_entry(registry, tool, faults)
+            _check_requires(tool, faults)
+        else:
+            check_http_tool(registry, tool, faults)
     for (name, version), entries in registry.code.items():
         path = document_path("tools", name, version)
         if path not in registry.source.entries():

@@ -109,10 +109,10 @@ def _ready(rig: "Rig", database: "Database", agent: str, spec: EvalSpec) -> "tup
 @contextlib.contextmanager
 def _stored(settings: Settings) -> "Iterator[Database]":
     """The database, with the runs that dead executors left in the spool."""
-    from penstock.store.database import open_database
+    from penstock.store.depots import open_project_database
     from penstock.store.spool_drain import SpoolDrain
 
-    database = open_database(settings.database)
+    database = open_project_database(settings)
     try:
         SpoolDrain(settings.spool, database, threaded=False).drain_once()
         yield database

@@ -45,9 +45,9 @@ class Workspace:
     @cached_property
     def database(self) -> "Database":
         """The database; raises `Unavailable` when it cannot be opened."""
-        from penstock.store.database import open_database
+        from penstock.store.depots import open_project_database
 
-        return open_database(self.settings.database)
+        return open_project_database(self.settings)
 
     @cached_property
     def person(self) -> Person:

@@ -14,7 +14,7 @@ from penstock.engine.journal import Journal
 from penstock.engine.runtimes import own_runtime, usable_runtimes
 from penstock.errors import NotFound
 from penstock.llm.load import load
-from penstock.llm.provider import LiteLLMProvider
+from penstock.llm.transport import TransportProvider, needs_litellm
 from penstock.pal import ModelProvider
 from penstock.registry.documents import Registry
 from penstock.registry.resolve import Resolved, resolve
@@ -23,7 +23,8 @@ from penstock.scoring.engine_subject import EngineSubject
 from penstock.scoring.measured import Bounds
 from penstock.settings import Settings
 from penstock.store.clock import moment
-from penstock.store.database import Database, open_database
+from penstock.store.database import Database
+from penstock.store.depots import open_project_database
 from penstock.store.spool import Spool
 from penstock.store.spool_drain import SpoolDrain
 from penstock.store.trials import TrialStore
@@ -121,7 +122,7 @@ class Rig:
 
     def _load(self, release: Release) -> None:
         assert self._parts is not None
-        if isinstance(self._parts.provider, LiteLLMProvider):
+        if isinstance(self._parts.provider, TransportProvider) and needs_litellm(release):
             load()
         self._parts.load(release)
 
@@ -136,7 +137,7 @@ async def open_rig(
     cannot take then stays in the spool for the next executor. Raises `Unavailable` when either cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        database = await asyncio.to_thread(open_database, settings.database)
+        database = await asyncio.to_thread(open_project_database, settings)
         stack.push_async_callback(asyncio.to_thread, database.close)
         rig = Rig(settings, registry, database)
         await asyncio.to_thread(rig.store.prune, _days_ago(KEPT_DAYS))

@@ -7,7 +7,7 @@ from typing import Any
 from penstock.contracts.canonical import digest
 
 # A run that ended so says nothing of the release: there is no evidence, and a retry may give it.
-ENVIRONMENT = frozenset({"model", "runtime", "cancel", "fixture-missing", "replay-miss"})
+ENVIRONMENT = frozenset({"model", "runtime", "cancel", "fixture-missing", "replay-miss", "unavailable"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,3 +13,8 @@ def moment(text: str) -> str:
     parsed = datetime.fromisoformat(text)
     parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return parsed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def seconds_between(since: str, until: str) -> float:
+    """Seconds from one moment to another, 0 if the second is not the later one."""
+    return max(0.0, (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds())

@@ -3,14 +3,16 @@
 Credentials and endpoints come from the environment, by each provider's usual names (AWS_*, GOOGLE_*, AZURE_*).
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from penstock.errors import Unavailable
 from penstock.store.object_name import checked_name
+from penstock.store.objects import RELEASES, StoreUse
 
 T = TypeVar("T")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -23,8 +25,9 @@ GIVE_UP = timedelta(seconds=15)
 class CloudStore:
     """The objects below an `s3://`, `gs://` or `az://` URL; whether a creation is exclusive is the server's doing."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, use: StoreUse = RELEASES) -> None:
         self.url = url.rstrip("/")
+        self._use = use
         try:
             import obstore
             from obstore import store as kinds
@@ -68,6 +71,19 @@ class CloudStore:
         found = self._ask(prefix, lambda: self._obstore.list(self._store, prefix=folder).collect())
         return sorted(str(item["path"]) for item in found)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """The names of the folders directly below a folder, sorted."""
+        folder = checked_name(prefix.rstrip("/")) if prefix else None
+        found = self._ask(prefix, lambda: self._obstore.list_with_delimiter(self._store, prefix=folder))
+        return tuple(sorted(str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Removes the objects; one that is not there is no fault."""
+        paths = [checked_name(name) for name in names]
+        if paths:
+            with contextlib.suppress(FileNotFoundError):
+                self._ask(paths[0], lambda: self._obstore.delete(self._store, paths), reads=True)
+
     def replace_hint(self, name: str, data: bytes) -> None:
         """Replaces the object whole."""
         self._ask(name, lambda: self._obstore.put(self._store, checked_name(name), data, mode="overwrite"))
@@ -89,7 +105,7 @@ class CloudStore:
     def _unavailable(self, name: str, error: Exception) -> Unavailable:
         words = str(error).strip().splitlines() or [type(error).__name__]
         return Unavailable(
-            f"the release store failed{f' at {name}' if name else ''}: {words[0]}",
+            f"the {self._use.name} failed{f' at {name}' if name else ''}: {words[0]}",
             where=self.url,
             now="check the URL, the credentials in the environment and the network",
         )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +18,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from penstock.errors import Invalid, Unavailable, WrongUse
 from penstock.store.migrate import HEAD, REVISIONS, current_revision, lock_schema, run_revisions
 
+if TYPE_CHECKING:
+    from penstock.store.depots import Depots
+
 BUSY_MS = 5_000
 CONNECT_S = 5
 
@@ -27,9 +30,13 @@ class WrongSchema(Unavailable):
 
 
 class Database:
-    """An open database at the schema that this program knows."""
+    """An open database at the schema that this program knows.
+
+    `depots` is where its large payloads and old runs are kept; None = they cannot be read.
+    """
 
     def __init__(self, engine: Engine) -> None:
+        self.depots: Depots | None = None
         self.engine = engine
         self.place = engine.url.render_as_string(hide_password=True)
         self._file = Path(engine.url.database or "") if engine.url.get_backend_name() == "sqlite" else None

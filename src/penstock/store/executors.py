@@ -1,12 +1,12 @@
 """Executors: what each process that serves last said of itself."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select
 
 from penstock.store import tables
+from penstock.store.clock import seconds_between
 from penstock.store.database import Database
 from penstock.store.shared_clock import before, shared_now
 
@@ -80,7 +80,7 @@ class ExecutorStore:
             at = shared_now(connection)
             query = select(tables.executors).where(columns.at >= before(at, FORGOTTEN_S))
             rows = connection.execute(query.order_by(columns.host, columns.url, columns.id)).mappings().all()
-        return [Heard(_beat(dict(row)), _seconds(row["at"], at)) for row in rows]
+        return [Heard(_beat(dict(row)), seconds_between(row["at"], at)) for row in rows]
 
 
 def _row(beat: Beat) -> dict[str, Any]:
@@ -90,7 +90,3 @@ def _row(beat: Beat) -> dict[str, Any]:
 
 def _beat(row: dict[str, Any]) -> Beat:
     return Beat(**{name: value for name, value in row.items() if name != "at"})
-
-
-def _seconds(since: str, at: str) -> float:
-    return max(0.0, (datetime.fromisoformat(at) - datetime.fromisoformat(since)).total_seconds())

@@ -6,12 +6,15 @@ power. Only `os` functions touch the disk here: the crash tests kill and replay 
 """
 
 import contextlib
+import errno
 import os
 import time
 import uuid
+from collections.abc import Iterable
 
 from penstock.errors import Unavailable
 from penstock.store.object_name import checked_name
+from penstock.store.objects import RELEASES, StoreMissing, StoreUse
 
 TEMPORARY = ".tmp-"
 STALE_S = 3600.0
@@ -23,8 +26,9 @@ class FolderStore:
     A folder that is missing is `Unavailable` to readers, never an empty store: it may be a mount that went away.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, use: StoreUse = RELEASES) -> None:
         self.url = os.path.abspath(url)
+        self._use = use
         self._seen = False
         self._durable: set[str] = set()
 
@@ -45,11 +49,11 @@ class FolderStore:
         path = self._path(name)
         folder = os.path.dirname(path)
         try:
-            self._make_durable(folder)
-            if os.path.lexists(path):
-                _flush_folder(folder)  # its creator may not have come to this point yet
-                return False
-            return self._link(path, folder, data)
+            try:
+                return self._create(path, folder, data)
+            except FileNotFoundError:
+                self._durable.clear()  # a folder that was empty was removed meanwhile: it is made again
+                return self._create(path, folder, data)
         except OSError as error:
             raise self._unavailable(error, name) from None
 
@@ -71,20 +75,66 @@ class FolderStore:
             raise self._unavailable(error, prefix) from None
         return sorted(names)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """The names of the folders directly below a folder, sorted."""
+        start = self._path(prefix.rstrip("/")) if prefix else self.url
+        try:
+            self._require_root()
+            return tuple(sorted(one.name for one in _entries(start) if one.is_dir(follow_symlinks=False)))
+        except OSError as error:
+            raise self._unavailable(error, prefix) from None
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Removes the objects, and the folders that are empty then; one that is not there is no fault."""
+        folders = set()
+        for name in names:
+            path = self._path(name)
+            try:
+                os.unlink(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self._require_root()
+            except OSError as error:
+                raise self._unavailable(error, name) from None
+            folders.add(os.path.dirname(path))
+        for folder in folders:
+            self._leave(folder)
+
     def replace_hint(self, name: str, data: bytes) -> None:
         """Replaces the object whole; the older one stays if this is cut short."""
         path = self._path(name)
         folder = os.path.dirname(path)
         try:
             self._make_durable(folder)
-            temporary = _write_temporary(folder, data)
+            temporary = _write_temporary(folder, data, self._use.file_mode)
             os.rename(temporary, path)
             _flush_folder(folder)
         except OSError as error:
             raise self._unavailable(error, name) from None
 
+    def _create(self, path: str, folder: str, data: bytes) -> bool:
+        self._make_durable(folder)
+        if os.path.lexists(path):
+            _flush_folder(folder)  # its creator may not have come to this point yet
+            return False
+        return self._link(path, folder, data)
+
+    def _leave(self, folder: str) -> None:
+        """Makes removals durable, and removes what is empty up to the root."""
+        try:
+            _flush_folder(folder)
+            while folder != self.url:
+                os.rmdir(folder)
+                self._durable.discard(folder)
+                folder = os.path.dirname(folder)
+                _flush_folder(folder)
+        except FileNotFoundError:
+            return  # somebody else removed it
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise self._unavailable(error, folder) from None
+
     def _link(self, path: str, folder: str, data: bytes) -> bool:
-        temporary = _write_temporary(folder, data)
+        temporary = _write_temporary(folder, data, self._use.file_mode)
         try:
             os.link(temporary, path)
             created = True
@@ -128,27 +178,23 @@ class FolderStore:
         if os.path.isdir(self.url):
             self._seen = True
             return
-        now = (
-            "bring it back (a mount that went away?)"
-            if self._seen
-            else ("check PENSTOCK_RELEASES_URL; in a new project the first `agentctl promote` or `reconcile` makes it")
-        )
-        raise Unavailable("there is no release store here", where=self.url, now=now)
+        now = "bring it back (a mount that went away?)" if self._seen else self._use.absent
+        raise StoreMissing(f"there is no {self._use.name} here", where=self.url, now=now)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.url, *checked_name(name).split("/"))
 
     def _unavailable(self, error: OSError, name: str) -> Unavailable:
         return Unavailable(
-            f"the release store failed at {name or 'its root'}: {error.strerror or error}",
+            f"the {self._use.name} failed at {name or 'its root'}: {error.strerror or error}",
             where=self.url,
             now="check that the folder is mounted, writable and has space left",
         )
 
 
-def _write_temporary(folder: str, data: bytes) -> str:
+def _write_temporary(folder: str, data: bytes, mode: int) -> str:
     path = os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
             view = memoryview(data)

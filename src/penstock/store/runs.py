@@ -7,14 +7,20 @@ from heapq import nsmallest
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, delete, exists, select
+from sqlalchemy import Connection, and_, exists, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
+from penstock.store.archive_format import ArchivedRun
+from penstock.store.budget_ledger import BudgetLedger
 from penstock.store.clock import moment, now
 from penstock.store.database import Database
-from penstock.store.feedback import FeedbackStore, drop_texts
-from penstock.store.run_scores import RunScore, RunScoreStore, drop_reasons
+from penstock.store.erasure import erase
+from penstock.store.feedback import FeedbackStore
+from penstock.store.payloads import Payload as Payload
+from penstock.store.payloads import PayloadRows, is_archived_day
+from penstock.store.run_day import day_at, day_of
+from penstock.store.run_scores import RunScore, RunScoreStore
 
 ANSWERED = ("finished", "failed", "timed_out")
 FINAL = ("finished", "failed", "cancelled", "timed_out", "rejected")
@@ -32,37 +38,43 @@ class RunRow:
     session_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """A text that a run's events refer to; `role` is input, output, messages or journal."""
-
-    ref: str
-    role: str
-    body: Any
-
-
 class RunStore:
-    """Reads runs, and takes in what the spool holds. Raises `Unavailable` when the database fails."""
+    """Reads runs, and takes in what the spool holds. Raises `Unavailable` when the database fails.
+
+    A run that the database holds no more is read from the archive.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._payloads = PayloadRows(database)
 
     def ingest(self, records: Iterable[dict[str, Any]]) -> None:
         """Takes in spooled records, all or none. What is known already changes nothing; a final status stays."""
+        with self._database.write() as connection:
+            self.take_in(connection, records)
+
+    def take_in(self, connection: Connection, records: Iterable[dict[str, Any]]) -> None:
+        """The same within a transaction of the caller's."""
         by_kind: dict[str, list[dict[str, Any]]] = {"event": [], "run": [], "payload": [], "intent": []}
+        by_kind |= {"spending": [], "purse-closed": []}
         for record in records:
             by_kind.setdefault(record["kind"], []).append(record)
-        with self._database.write() as connection:
-            self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
-            self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
-            self._add_payloads(connection, by_kind["payload"])
-            self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+        self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
+        self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
+        self._payloads.add(connection, by_kind["payload"])
+        self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+        BudgetLedger(self._database).take_in(connection, by_kind["spending"], by_kind["purse-closed"])
+        _archive_again(connection, by_kind)
 
     def run(self, run_id: str) -> dict[str, Any] | None:
-        """The run's summary as the engine wrote it; None when the database does not have it (yet)."""
+        """The run's summary as the engine wrote it; None when it is not stored (yet)."""
         with self._database.read() as connection:
             text = connection.scalar(select(tables.runs.c.document).where(tables.runs.c.run_id == run_id))
-        return orjson.loads(text) if text is not None else None
+        if text is not None:
+            document: dict[str, Any] = orjson.loads(text)
+            return document
+        archived = self._archived(run_id)
+        return archived.run if archived is not None else None
 
     def runs(
         self,
@@ -71,17 +83,24 @@ class RunStore:
         stage: str | None = None,
         status: str | None = None,
         tenant: str | None = None,
+        session: str | None = None,
         since: str | None = None,
+        before: tuple[str, str] | None = None,
         limit: int = 50,
     ) -> list[dict[str, Any]]:
-        """Summaries, newest first; `since` (RFC 3339) is the earliest start."""
-        wanted = {"agent": agent, "stage": stage, "status": status, "tenant": tenant}
+        """Summaries, newest first; `since` (RFC 3339) is the earliest start; a tenant of "" is of runs without one.
+
+        `before` is (startedAt, runId) of the last summary that was seen: those after it in this order follow.
+        """
+        wanted = {"agent": agent, "stage": stage, "status": status, "tenant": tenant, "session_id": session}
         query = select(tables.runs.c.document)
         for name, value in wanted.items():
             if value is not None:
                 query = query.where(tables.runs.c[name] == value)
         if since is not None:
             query = query.where(tables.runs.c.started_at >= moment(since))
+        if before is not None:
+            query = query.where(tuple_(tables.runs.c.started_at, tables.runs.c.run_id) < (moment(before[0]), before[1]))
         query = query.order_by(tables.runs.c.started_at.desc(), tables.runs.c.run_id.desc()).limit(limit)
         with self._database.read() as connection:
             return [orjson.loads(text) for text in connection.scalars(query)]
@@ -95,26 +114,38 @@ class RunStore:
             .order_by(columns.attempt, columns.seq)
         )
         with self._database.read() as connection:
-            return [orjson.loads(text) for text in connection.scalars(query)]
+            texts = connection.scalars(query).all()
+            if not texts and after_seq:  # all of them were seen, if there are any
+                texts = connection.scalars(select(columns.id).where(columns.run_id == run_id).limit(1)).all()
+                if texts:
+                    return []
+        if texts:
+            return [orjson.loads(text) for text in texts]
+        archived = self._archived(run_id)
+        return [event for event in archived.events if event["seq"] > after_seq] if archived is not None else []
 
-    def payloads(self, run_id: str) -> list[Payload]:
-        """The run's payloads in the order in which they came; empty once they are deleted."""
-        columns = tables.payloads.c
-        query = select(columns.ref, columns.role, columns.body).where(columns.run_id == run_id).order_by(columns.id)
+    def payloads(self, run_id: str, roles: Sequence[str] = ()) -> list[Payload]:
+        """The run's payloads in the order in which they came, wherever they are kept; empty once they are deleted.
+
+        `roles` names those that are wanted; none = all.
+        """
+        return self._payloads.of_run(run_id, roles)
+
+    def intents(self, run_id: str) -> list[str]:
+        """The ids of the run's writing calls that were about to be made."""
+        columns = tables.intents.c
         with self._database.read() as connection:
-            return [Payload(row.ref, row.role, orjson.loads(row.body)) for row in connection.execute(query)]
+            return list(connection.scalars(select(columns.call_id).where(columns.run_id == run_id)))
 
     def delete_payloads(self, run_id: str) -> int:
         """Deletes the run's payloads for good, with what was written about them, and keeps its facts.
 
-        Returns how many payloads there were.
+        The payload store and the archive are cleared too; where one is away that is `Unavailable`, and the next purge
+        does it. Returns how many payloads the database held.
         """
-        with self._database.write() as connection:
-            mark = self._database.insert(tables.payload_deletions).on_conflict_do_nothing()
-            connection.execute(mark, {"run_id": run_id, "at": now()})
-            drop_texts(connection, run_id)
-            drop_reasons(connection, run_id)
-            return connection.execute(delete(tables.payloads).where(tables.payloads.c.run_id == run_id)).rowcount
+        count = self._payloads.delete(run_id)
+        erase(self._database, run_id)
+        return count
 
     def live_runs(self, agent: str, release: str, stage: str, since: str) -> list[RunRow]:
         """Live runs of a release at a stage that started at or after `since` (RFC 3339), oldest first."""
@@ -165,17 +196,13 @@ class RunStore:
         if rows:
             connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
 
-    def _add_payloads(self, connection: Connection, records: list[dict[str, Any]]) -> None:
-        run_ids = {record["runId"] for record in records}
-        if not run_ids:
-            return
-        column = tables.payload_deletions.c.run_id
-        deleted = set(connection.scalars(select(column).where(column.in_(run_ids))))
-        self._add(
-            connection,
-            tables.payloads,
-            [_payload_row(record) for record in records if record["runId"] not in deleted],
-        )
+    def _archived(self, run_id: str) -> ArchivedRun | None:
+        if self._database.depots is None:
+            return None
+        with self._database.read() as connection:
+            if not is_archived_day(connection, run_id):
+                return None
+        return self._database.depots.archive.find(run_id)
 
     def _put_runs(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -200,6 +227,17 @@ def live_and_over(agent: str, release: str, stage: str, since: str) -> ColumnEle
     )
 
 
+def _archive_again(connection: Connection, by_kind: dict[str, list[dict[str, Any]]]) -> None:
+    """What comes late, from the spool of an executor that died long ago, is not in the archive yet."""
+    today = day_at(now())
+    ids = {record["event"]["runId"] for record in by_kind["event"]}
+    ids |= {record["runId"] for record in (*by_kind["payload"], *by_kind["intent"])}
+    late = [run_id for run_id in ids if day_of(run_id) < today]
+    if late:
+        archived = and_(tables.runs.c.run_id.in_(late), tables.runs.c.archived_at.is_not(None))
+        connection.execute(update(tables.runs).where(archived).values(archived_at=None))
+
+
 def _by_chance(run_id: str) -> bytes:
     """Ids sort by time; their digests by nothing that a run could be chosen for."""
     return sha256(run_id.encode()).digest()
@@ -220,16 +258,8 @@ def _intent_row(record: dict[str, Any]) -> dict[str, Any]:
     return {"run_id": record["runId"], "call_id": record["callId"], "document": _text(record)}
 
 
-def _payload_row(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "run_id": record["runId"],
-        "role": record["role"],
-        "ref": record["ref"],
-        "body": _text(record["body"]),
-    }
-
-
 def _run_row(run: dict[str, Any]) -> dict[str, Any]:
+    usage = run.get("usage") or {}
     return {
         "run_id": run["runId"],
         "agent": run["agent"],
@@ -242,7 +272,10 @@ def _run_row(run: dict[str, Any]) -> dict[str, Any]:
         "session_id": run.get("sessionId"),
         "started_at": moment(run["startedAt"]),
         "duration_ms": run.get("durationMs"),
-        "cost_usd": (run.get("usage") or {}).get("costUsd"),
+        "cost_usd": usage.get("costUsd"),
+        "team": run.get("team"),
+        "prompt_tokens": usage.get("promptTokens"),
+        "completion_tokens": usage.get("completionTokens"),
         "document": _text(run),
     }
 

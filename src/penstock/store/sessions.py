@@ -1,11 +1,11 @@
 """Sessions: the release that each is on, and what was said in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Table, and_, select
+from sqlalchemy import Connection, Table, and_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
@@ -54,11 +54,20 @@ class SessionStore:
 
     def append(self, tenant: str | None, agent: str, session: str, *messages: Mapping[str, Any]) -> None:
         """Adds messages at the end of the session, all or none."""
-        key = {"tenant": tenant or "", "agent": agent, "session": session}
-        rows = [{**key, "message": orjson.dumps(dict(message)).decode()} for message in messages]
-        if rows:
+        if messages:
             with self._database.write() as connection:
-                connection.execute(tables.session_messages.insert(), rows)
+                add_messages(connection, (tenant, agent, session), messages)
+
+
+def add_messages(
+    connection: Connection, key: tuple[str | None, str, str], messages: Iterable[Mapping[str, Any]]
+) -> None:
+    """Adds messages at the end of a session (tenant, agent, id), within a transaction of the caller's."""
+    tenant, agent, session = key
+    place = {"tenant": tenant or "", "agent": agent, "session": session}
+    at = now()
+    rows = [{**place, "at": at, "message": orjson.dumps(dict(message)).decode()} for message in messages]
+    connection.execute(tables.session_messages.insert(), rows)
 
 
 def _is(table: Table, tenant: str | None, agent: str, session: str) -> ColumnElement[bool]:

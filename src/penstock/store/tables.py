@@ -3,9 +3,17 @@
 JSON is kept as text: it is read back whole, never queried, and text holds in both databases what JSON can say.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Makes an index of the rows alone that fulfil the condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 runs = Table(
     "runs",
@@ -22,10 +30,17 @@ runs = Table(
     Column("started_at", String(32), nullable=False),
     Column("duration_ms", Float),
     Column("cost_usd", Float),
+    Column("team", String(63)),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
     Column("document", Text, nullable=False),
+    Column("archived_at", String(32)),
     Index("runs_by_release", "agent", "release", "stage", "mode", "started_at"),
     Index("runs_by_time", "started_at"),
     Index("runs_by_agent", "agent", "started_at"),
+    Index("runs_by_tenant", "tenant", "started_at"),
+    Index("runs_by_session", "session_id", "started_at", **only_where("session_id IS NOT NULL")),
+    Index("runs_unarchived", "started_at", **only_where("archived_at IS NULL")),
 )
 
 events = Table(
@@ -40,6 +55,7 @@ events = Table(
     Index("events_by_run", "run_id", "attempt", "seq"),
 )
 
+# `claim` says where the body is, if it is not here: in the payload store, too large for a row.
 payloads = Table(
     "payloads",
     metadata,
@@ -48,15 +64,19 @@ payloads = Table(
     Column("role", String(16), nullable=False),
     Column("ref", String(255), nullable=False),
     Column("body", Text, nullable=False),
+    Column("claim", Text),
     Index("payloads_by_run", "run_id", "role", "ref", unique=True),
 )
 
-# A spool that is read again must not bring back what was deleted.
+# A spool that is read again must not bring back what was deleted. `erased_at` NULL = the payload store (asked only if
+# `has_claims`) and the archive may still hold some of it.
 payload_deletions = Table(
     "payload_deletions",
     metadata,
     Column("run_id", String(64), primary_key=True),
     Column("at", String(32), nullable=False),
+    Column("has_claims", Boolean),
+    Column("erased_at", String(32)),
 )
 
 intents = Table(
@@ -87,7 +107,9 @@ session_messages = Table(
     Column("agent", String(63), nullable=False),
     Column("session", String(255), nullable=False),
     Column("message", Text, nullable=False),
+    Column("at", String(32)),
     Index("session_messages_by_session", "tenant", "agent", "session", "id"),
+    Index("session_messages_by_time", "at"),
 )
 
 results = Table(
@@ -208,6 +230,66 @@ executors = Table(
     Index("executors_by_time", "at"),
 )
 
+# What a holder (agent:<name>, team:<name>, tenant:<id>) spent in a period (a UTC day or month), and what executors hold
+# of it. Money is in billionths of a USD, so that sums are exact.
+budget_accounts = Table(
+    "budget_accounts",
+    metadata,
+    Column("holder", String(300), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("spent_nano", BigInteger, nullable=False),
+    Column("held_nano", BigInteger, nullable=False),
+    Column("alerted", Integer, nullable=False),
+)
+
+# What one executor holds of an account: drawn, and not known to be spent yet.
+budget_blocks = Table(
+    "budget_blocks",
+    metadata,
+    Column("executor", String(64), primary_key=True),
+    Column("holder", String(300), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("nano", BigInteger, nullable=False),
+    Column("since", String(32), nullable=False),
+    Index("budget_blocks_by_account", "holder", "period"),
+)
+
+# What was spent. `nano` NULL = the price is not known. `period` NULL = it counts in the day and in its month.
+budget_ledger = Table(
+    "budget_ledger",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("period", String(10)),
+    Column("agent", String(63)),
+    Column("team", String(63)),
+    Column("tenant", String(255)),
+    Column("run_id", String(64)),
+    Column("model", String(255)),
+    Column("nano", BigInteger),
+    Column("estimated", Integer, nullable=False),
+    Column("who", Text),
+    Column("reason", Text),
+    Index("budget_ledger_by_agent", "agent", "at"),
+    Index("budget_ledger_by_team", "team", "at"),
+    Index("budget_ledger_by_tenant", "tenant", "at"),
+)
+
+# The days of which runs are in the archive: whether to look there at all.
+archive_days = Table("archive_days", metadata, Column("day", String(10), primary_key=True))
+
+# Work that one process does for all of them, whoever comes first once it is due; while it is at work, `due` is when
+# another may take over.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("holder", String(64)),
+    Column("due", String(32), nullable=False),
+)
+
 # What operators were told of. `told_at` NULL = the webhook does not know it yet, or there is none.
 alerts = Table(
     "alerts",
@@ -233,3 +315,5 @@ alert_leases = Table(
     Column("holder", String(64), nullable=False),
     Column("until", String(32), nullable=False),
 )
+
+from penstock.store import tables_queue  # noqa: E402, F401  (its tables belong to the same metadata)

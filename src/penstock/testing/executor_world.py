@@ -1,13 +1,14 @@
 """A project with two released agents, and executors of it as real processes on a free port."""
 
 import contextlib
+import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 
 from penstock.contracts.canonical import digest, digest_bytes
+from penstock.contracts.document import API_VERSION
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import AgentRoutes, Entry, RoutingTable, TableSource
 from penstock.store.objects import open_objects
@@ -36,6 +38,23 @@ spec:
     maxContextTokens: 1000000
   limits: {concurrentRuns: 500}
 """
+
+
+NOTING = b"""\
+import asyncio
+import os
+from pathlib import Path
+
+
+async def note(arguments, ctx):
+    folder = Path(os.environ["NOTES"])
+    with (folder / "notes.txt").open("a") as file:
+        file.write(f"{arguments['text']} {ctx.idempotency_key}\\n")
+    while (folder / f"hold-{arguments['text']}").exists():
+        await asyncio.sleep(0.01)
+    return {"text": arguments["text"]}
+"""
+"""A tool's code: a line in $NOTES/notes.txt a call, then it waits while $NOTES/hold-<text> is there."""
 
 
 def document(kind: str, name: str, version: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -61,8 +80,15 @@ def make_release(
     mode: str = "workflow",
     model: str = "paced/model",
     parameters: dict[str, Any] | None = None,
+    transport: str = "",
+    tools: Mapping[str, Mapping[str, Any]] | None = None,
+    output_usd: float = 0,
 ) -> tuple[Release, dict[str, bytes]]:
-    """A release without tools; its prompt says its version."""
+    """A release; its prompt says its version, its model's spec the transport if one is given.
+
+    `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`);
+    `output_usd` is the price of 1,000,000 tokens of an answer.
+    """
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
     pinned = document(
@@ -73,6 +99,7 @@ def make_release(
             "mode": mode,
             "promptRef": f"prompts/{agent}@{version}",
             "modelRef": "models/paced@1.0.0",
+            **({"toolRefs": [f"tools/{name}@1.0.0" for name in tools]} if tools else {}),
             "policyRefs": ["policies/default@1.0.0"],
             "input": {"schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}},
             "output": {"schema": {"type": "string"}},
@@ -84,8 +111,9 @@ def make_release(
         {"name": "strangers", "effect": "deny", "actions": start, "subjects": ["tenant:stranger"], "reason": "no"},
         {"name": "all", "effect": "allow", "actions": [*start, "model.use", "tool.call"]},
     ]}  # fmt: skip
-    price = {"inputUsdPer1M": 0, "outputUsdPer1M": 0}
+    price = {"inputUsdPer1M": 0, "outputUsdPer1M": output_usd}
     asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
+    asked |= {"transport": transport} if transport else {}
     made = Release.model_validate(
         {
             "agent": component("agents", pinned),
@@ -93,9 +121,22 @@ def make_release(
             "policies": [component("policies", document("Policy", "default", "1.0.0", rules))],
             "models": [component("models", document("Model", "paced", "1.0.0", asked))],
             "minEngine": "0.1.0",
+            **({"tools": [_noting_tool(name, fields) for name, fields in tools.items()]} if tools else {}),
         }
     )
-    return made, {digest_bytes(body): body}
+    return made, {digest_bytes(body): body, **({digest_bytes(NOTING): NOTING} if tools else {})}
+
+
+def _noting_tool(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    text = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    spec = {
+        "input": {"schema": text},
+        "output": {"schema": text},
+        "implementation": {"type": "python", "entry": "tool:note"},
+        **fields,
+    }
+    files = [{"path": "tool.py", "digest": digest_bytes(NOTING)}]
+    return {**component("tools", document("Tool", name, "1.0.0", spec)), "files": files}
 
 
 @dataclass
@@ -170,6 +211,14 @@ class World:
             wait_until(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, what="ready")
         return running
 
+    def operate(self, spec: dict[str, Any]) -> None:
+        """Lays down `pipelines/operations.yaml`, as an editor does: a new file under the old name."""
+        folder = self.root / "pipelines"
+        folder.mkdir(exist_ok=True)
+        written = {"apiVersion": API_VERSION, "kind": "Operations", "metadata": {"name": "default"}, "spec": spec}
+        (folder / "new").write_text(json.dumps(written))
+        (folder / "new").replace(folder / "operations.yaml")
+
     def seen_lines(self) -> list[str]:
         """What the model noted so far."""
         return self.seen.read_text().splitlines() if self.seen.exists() else []
@@ -205,12 +254,17 @@ def in_prod(version: str, release: str, **more: Any) -> AgentRoutes:
     return AgentRoutes(prod=Entry(version=version, release=release, runtime="direct"), **more)
 
 
-def make_world(root: Path) -> World:
-    """A project with the agents `echo` (workflow) and `talk` (conversational), both 1.0.0 in prod."""
+def empty_world(root: Path) -> World:
+    """A project with the direct runtime and nothing released."""
     (root / "runtimes").mkdir(parents=True)
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "runtimes/direct.yaml").write_text(DIRECT)
-    world = World(root)
+    return World(root)
+
+
+def make_world(root: Path) -> World:
+    """A project with the agents `echo` (workflow) and `talk` (conversational), both 1.0.0 in prod."""
+    world = empty_world(root)
     world.publish(
         echo=in_prod("1.0.0", world.release("echo", "1.0.0")),
         talk=in_prod("1.0.0", world.release("talk", "1.0.0", mode="conversational")),

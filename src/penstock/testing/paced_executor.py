@@ -2,8 +2,9 @@
 
     python -m penstock.testing.paced_executor PROJECT SEEN [PORT]
 
-The input is {"text", "delayMs"?, "fault"?}; the answer is the text's words, each after `delayMs`. SEEN is a file that
-gets a line for each model call that began, ended or was cancelled, or `-`. PACED_DRAIN_S is how long a shutdown waits.
+The input is {"text", "delayMs"?, "fault"?, "tool"?}; the answer is the text's words, each after `delayMs`. With `tool`
+the model first asks for that tool with the text. SEEN is a file that gets a line for each model call that began, ended
+or was cancelled, or `-`. PACED_DRAIN_S is how long a shutdown waits.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from pathlib import Path
 from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
 from penstock.executor.server import Listening, serve
-from penstock.pal import ModelAnswer, ModelCall, ModelFailed, Usage
+from penstock.pal import ModelAnswer, ModelCall, ModelFailed, ToolRequest, Usage
 from penstock.settings import load_settings
 
 DRAIN_S = "5"
@@ -29,8 +30,11 @@ class PacedProvider:
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
         """The input's text; raises `ModelFailed` when the input asks for a fault."""
-        order = json.loads(str(call.messages[-1]["content"]))
+        order = json.loads(str(next(one["content"] for one in reversed(call.messages) if one["role"] == "user")))
         text = str(order["text"])
+        if order.get("tool") and call.messages[-1]["role"] == "user":
+            request = ToolRequest("asked", str(order["tool"]), json.dumps({"text": text}))
+            return ModelAnswer(None, (request,), Usage(1, 1, 0.0), "tool_calls")
         words = text.split(" ")
         self._note(f"began {text}")
         try:
@@ -43,9 +47,11 @@ class PacedProvider:
             self._note(f"cancelled {text}")
             raise
         if order.get("fault"):
-            raise ModelFailed("the model fell over", where="paced model", now="ask again", retryable=True)
+            retryable = order["fault"] != "final"
+            raise ModelFailed("the model fell over", where="paced model", now="ask again", retryable=retryable)
         self._note(f"ended {text}")
-        return ModelAnswer(text, (), Usage(len(call.messages), len(words), 0.0))
+        output_usd = call.price.output_usd_per_1m if call.price is not None else 0.0
+        return ModelAnswer(text, (), Usage(len(call.messages), len(words), len(words) * output_usd / 1_000_000))
 
     def _note(self, line: str) -> None:
         if self._seen is not None:

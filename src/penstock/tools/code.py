@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from penstock.contracts.canonical import digest_bytes
 from penstock.contracts.release import CodeFile, ToolComponent
+from penstock.contracts.tool import PythonImplementation
 from penstock.errors import Invalid, Unavailable
 from penstock.pal import ToolFailed
 from penstock.tools.package import PREFIX
@@ -39,6 +40,7 @@ def load_code(tool: ToolComponent, cache_dir: Path, blobs: Blobs) -> ToolCode:
     tool. Nothing is installed and nothing of the tool is run.
     """
     implementation = tool.spec.implementation
+    assert isinstance(implementation, PythonImplementation)
     check_requires(implementation.requires, tool.ref)
     code_digest = tool.code_digest.removeprefix("sha256:")
     folder = cache_dir / "tools" / code_digest

@@ -9,19 +9,19 @@ import inspect
 import logging
 import os
 import threading
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from penstock.contracts.release import Release, ToolComponent
+from penstock.contracts.release import ToolComponent
 from penstock.errors import PenstockError
 from penstock.pal import ToolFailed, ToolInvocation
 from penstock.tools.code import Blobs, ToolCode, load_code
 from penstock.tools.context import ToolContext
+from penstock.tools.deadline import in_time
 from penstock.tools.package import import_entry
 from penstock.tools.secret import declared_secrets, masked
 from penstock.tools.watchdog import Watchdog
@@ -44,7 +44,7 @@ class LoadedTool:
 
 
 class PythonToolRunner:
-    """Runs tools (pal.ToolRunner). `cache_dir` keeps their code; `secrets` is where declared ones come from.
+    """Runs python tools (`tools.kinds`). `cache_dir` keeps their code; `secrets` is where declared ones come from.
 
     `block_ms` is the watchdog's limit, milliseconds; `workers` bounds the processes of one tool's code.
     """
@@ -66,13 +66,13 @@ class PythonToolRunner:
         self._loaded: dict[Key, LoadedTool] = {}
         self._lock = threading.Lock()
 
-    def load(self, release: Release) -> None:
-        """Makes all tools of a release ready; a release counts as loaded only once this returned.
+    def load(self, tools: Sequence[ToolComponent]) -> None:
+        """Makes tools ready; a release counts as loaded only once this returned.
 
         Blocks while files are written, async tools imported, and a first worker of each plain one started. Raises
         `Unavailable`, `Invalid` or `ToolFailed`.
         """
-        for tool in release.tools:
+        for tool in tools:
             loaded = self._load(tool)
             if loaded.function is None:
                 self._pool.warm(loaded.code, self._hear(tool.ref, loaded.secret_names))
@@ -89,11 +89,9 @@ class PythonToolRunner:
             raise ToolFailed(error.what, where=error.where or tool.ref, now=error.now) from error
         secrets = declared_secrets(loaded.secret_names, self._secrets, tool.ref)
         try:
-            async with asyncio.timeout(max(0.0, call.deadline - time.monotonic())) as timer:
+            async with in_time(tool, call):
                 result = await self._call(loaded, tool, call, secrets)
         except TimeoutError as error:
-            if timer.expired():
-                raise ToolFailed("it did not end in its time", where=tool.ref) from None
             raise _raised(error, tool.ref, secrets) from error
         if not isinstance(result, dict):
             raise ToolFailed(f"its result is {type(result).__name__}, not a JSON object", where=tool.ref)

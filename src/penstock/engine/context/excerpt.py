@@ -21,7 +21,7 @@ def excerpt(text: str, characters: int) -> str:
 def excerpt_of_tokens(text: str, tokens: int) -> str:
     """The text, or as much of its head and tail as has at most `tokens`; empty where even 200 characters are more."""
     whole = text_tokens(text)
-    if whole <= tokens:
+    if not text or whole <= tokens:
         return text
     characters = len(text) * max(0, tokens) // whole
     while characters >= SHORTEST:

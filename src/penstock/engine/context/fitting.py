@@ -113,9 +113,13 @@ class ContextFitting:
     def _tell(self, data: dict[str, Any], deployment: Deployment) -> None:
         """Once for each further cut: later requests of the run hold the same again."""
         cut = (data["turns"], data["toolResults"])
-        if cut != self._told:
-            self._told = cut
-            self._run.log.emit("context.cut", {**data, "modelRef": deployment.ref})
+        if cut == self._told:
+            return
+        self._told = cut
+        told = {**data, "modelRef": deployment.ref}
+        past = self._run.past.events if self._run.past is not None else ()
+        if not any(event["type"] == "context.cut" and event["data"] == told for event in past):
+            self._run.log.emit("context.cut", told)
 
 
 def _placed(messages: Sequence[Message], summary: Message) -> list[Message]:

@@ -145,7 +145,7 @@ _GOVERNED = (
         "penstock_queue_wait_seconds",
         "histogram",
         ("level",),
-        "time of run.started less that of the last run.queued of the run",
+        "time of run.started less that of the last run.queued of the run, or its acceptedAt",
         bounds=CALL_SECONDS,
     ),
     Metric(

@@ -77,10 +77,10 @@ class RunMetrics:
                 self._leave(run_id)
 
     def _queued(self, event: Event) -> None:
-        level = str(event["data"].get("level", ""))
+        level = str(event["data"].get("level", "")).partition(" ")[0]  # its kind: names of tenants are no label
         run = self._flying.setdefault(event["runId"], _InFlight(event["agent"]))
         self._leave_queue(run)
-        run.queued = (level, event["time"])
+        run.queued = (level, event["data"].get("acceptedAt", event["time"]))
         self._figures.add("penstock_runs_queued", (level,))
 
     def _started(self, event: Event) -> None:

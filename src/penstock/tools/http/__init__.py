@@ -1,0 +1,1 @@
+"""Tools behind HTTP: a call is one request, its JSON answer the result."""
