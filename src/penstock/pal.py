@@ -179,10 +179,13 @@ class CallFailed(PenstockError):
         now: str = "",
         retryable: bool = False,
         retry_after_s: float | None = None,
+        request_at_fault: bool = False,
     ) -> None:
         super().__init__(what, where=where, now=now)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.request_at_fault = request_at_fault
+        """Whether the other side is well and does not take this request: that says nothing about the next one."""
 
 
 class ModelFailed(CallFailed):
@@ -196,10 +199,7 @@ class CallRefused(ModelFailed):
 
 
 class ToolFailed(CallFailed):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
-
-    Only a tool behind HTTP can tell that it is `retryable`.
-    """
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
 
     slug = "tool-failed"
 

@@ -255,6 +255,7 @@ def test_openapi_describes_every_route(executor: Running) -> None:
         ("/v1/agents", "get"),
         ("/v1/limits", "get"),
         ("/v1/routes", "get"),
+        ("/v1/breakers", "get"),
         ("/v1/catalog", "get"),
         ("/v1/budgets", "get"),
         ("/v1/cost", "get"),

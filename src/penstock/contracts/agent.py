@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penstock.contracts.caching import AgentCache
 from penstock.contracts.context_budget import ContextBudget
@@ -86,13 +86,34 @@ class Routing(Spec):
     sticky_by: Literal["session", "user", "tenant"] = Field("session", description="Whose requests stay together.")
 
 
-class Fallback(Spec):
-    """What stands in when the agent's own model does not answer."""
+class RuleFallback(Spec):
+    """What answers once the model's output broke its schema too often: exactly one of `template` and `tool`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"rule", "human"})
+    after_failures: int = Field(
+        2, ge=1, le=5, description="Outputs that broke the schema; each but the last is followed by a repair turn."
+    )
+    template: dict[str, Any] | list[Any] | str | None = Field(
+        None, description="The output; each {from: pointer} in it is a value of the input."
+    )
+    tool: ToolRef | None = Field(
+        None, description="A tool that only reads, asked with input, faults and output; its result is the output."
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "RuleFallback":
+        if (self.template is None) == (self.tool is None):
+            raise ValueError("holds exactly one of template and tool")
+        return self
+
+
+class Fallback(Spec):
+    """What stands in when the agent's own model does not answer, or not as the output's schema says."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"human"})
     models: list[ModelRef] = Field(
         default_factory=list, description="Spare models, asked in this order; each is part of the release."
     )
+    rule: RuleFallback | None = Field(None, description="Absent: one repair turn, then the run fails.")
 
 
 class AgentSpec(Spec):

@@ -19,6 +19,7 @@ EventType = Literal[
     "llm.retried",
     "token.delta",
     "tool.started",
+    "tool.retried",
     "tool.finished",
     "tool.failed",
     "review.requested",

@@ -49,8 +49,7 @@ class CachedWork:
     def _is_sound(self) -> bool:
         """Whether the answer is the agent's own: with its own model, and all that its tools had to say."""
         run = self._run
-        fell_back = any(event["type"] == "fallback.used" for event in run.log.events)
-        return run.failure is None and not fell_back and not run.meter.usage.tool_failures
+        return run.failure is None and not run.fallbacks and not run.meter.usage.tool_failures
 
     async def _keep(self, cache: SemanticCache, output: Any) -> None:
         """Only what is left once personal data is out of it, and only if that still is an answer."""

@@ -32,11 +32,15 @@ class CompiledTool:
     input: Shape
     output: Shape
     examples: Mapping[bytes, dict[str, Any]]
+    spare: "CompiledTool | None" = None
 
     @classmethod
-    def of(cls, component: ToolComponent) -> "CompiledTool":
-        """Raises `Invalid` when one of the schemas is none."""
+    def of(cls, component: ToolComponent, spares: Mapping[str, ToolComponent] | None = None) -> "CompiledTool":
+        """The tool, and what it names among `spares` with the same params; raises `Invalid` for a broken schema."""
         spec = component.spec
+        named = spec.fallback.tool if spec.fallback is not None else None
+        found = spares.get(named) if named is not None and spares is not None else None
+        others = {ref: spare for ref, spare in (spares or {}).items() if ref != named}
         return cls(
             component,
             spec,
@@ -45,6 +49,7 @@ class CompiledTool:
             Shape(spec.input.schema_, f"{component.ref} input"),
             Shape(spec.output.schema_, f"{component.ref} output"),
             {canonical(example.arguments): example.result for example in spec.examples},
+            cls.of(found.model_copy(update={"params": component.params}), others) if found is not None else None,
         )
 
     @property
@@ -70,7 +75,9 @@ class CompiledRelease:
         self.output = Shape(self.spec.output.schema_, f"{self.ref} output")
         self.response_format = _response_format(self.name, self.output)
         self.decider = Decider([(policy.ref, policy.spec) for policy in release.policies])
-        self.tools = {tool.name: tool for tool in map(CompiledTool.of, release.tools)}
+        spares = {tool.ref: tool for tool in release.spare_tools}
+        self.tools = {tool.name: CompiledTool.of(tool, spares) for tool in release.tools}
+        self.rule_tool = _rule_tool(self.spec, spares)
         self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
         self._deployments, self.classifier = _deployments(release, self.spec, self.offers)
         self.deployments = self._deployments[DEFAULT_COMPLEXITY]
@@ -88,6 +95,11 @@ class CompiledRelease:
             *(history if self.spec.mode == "conversational" else ()),
             {"role": "user", "content": text},
         )
+
+    def owner_of(self, resource: str) -> str | None:
+        """The team that owns a tool or a model of the release (`tools/<name>`, `models/<name>`)."""
+        parts = (*self.release.all_tools, *self.release.models)
+        return next((part.owner for part in parts if part.ref.partition("@")[0] == resource), None)
 
 
 class ReleaseShelf:
@@ -110,6 +122,12 @@ class ReleaseShelf:
 def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The platform's canonical tool request: the name without version, so that journals outlive a tool's patch."""
     return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
+
+
+def _rule_tool(spec: AgentSpec, spares: Mapping[str, ToolComponent]) -> CompiledTool | None:
+    """The tool that answers for an output that breaks its schema, if the agent names one."""
+    rule = spec.fallback.rule if spec.fallback is not None else None
+    return CompiledTool.of(spares[rule.tool], spares) if rule is not None and rule.tool is not None else None
 
 
 def _deployments(

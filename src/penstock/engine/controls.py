@@ -6,6 +6,7 @@ from typing import Protocol
 
 from penstock.contracts.agent import Limits
 from penstock.contracts.budget import Budget
+from penstock.engine.last_results import LastResults
 
 Alerted = Callable[[dict[str, object]], None]
 """Hears that a soft budget is used up: scope, holder, period, spentUsd, limitUsd."""
@@ -136,3 +137,4 @@ class Controls:
     admission: Admission = field(default=_FREE)
     breakers: Breakers = field(default=_FREE)
     budgets: Budgets = field(default=_FREE)
+    results: LastResults = field(default_factory=LastResults)

@@ -21,6 +21,7 @@ from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
 from penstock.engine.limits.runtime_only import runtime_limits
 from penstock.engine.model_door import ModelDoor
+from penstock.engine.output_rule import OutputRule
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.run import BeforeAnswer, Run
@@ -148,11 +149,9 @@ class Engine:
         if messages is None:
             return self._launch(run, None)
         breakers = self.controls.breakers
-        doors = Doors(
-            ModelDoor(run, self._provider, breakers, self.controls.budgets),
-            ToolDoor(run, self._tools, breakers, self._results),
-        )
-        work = CachedWork(run, self._answers, RuntimeWork(run, runtime, doors, messages))
+        tools = ToolDoor(run, self._tools, breakers, self.controls.results, self._results)
+        doors = Doors(ModelDoor(run, self._provider, breakers, self.controls.budgets), tools)
+        work = CachedWork(run, self._answers, RuntimeWork(run, runtime, doors, messages, OutputRule(run, tools)))
         return self._launch(run, AdmittedWork(run, self.controls, work, lambda: _begin(run, messages)))
 
     def reject(self, call: RunCall, refusal: PenstockError) -> RunHandle:

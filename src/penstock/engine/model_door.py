@@ -47,10 +47,8 @@ class ModelDoor:
                 if turn.is_heard or not left:
                     run.stop(failure_of(error, deployment))
                     raise
-                if turn.is_recalled:
-                    continue
                 data = {"kind": "model", "from": deployment.ref, "to": left[0].ref, "why": error.what}
-                run.log.emit("fallback.used", data)
+                run.fell_back(data, quiet=turn.is_recalled)
 
     async def _ask_for_platform(self, question: Question, deployment: Deployment) -> ModelAnswer:
         return await OwnTurn(self._run, self._provider, self._breakers, self._budgets, deployment).answer(question)

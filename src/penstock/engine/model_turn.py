@@ -130,7 +130,7 @@ class ModelTurn:
         self.is_recalled = True
         run = self._run
         answer = await _journalled(entry)
-        run.check(run.meter.spend(answer.usage))
+        run.check(run.meter.spend(answer.usage, self._deployment.ref))
         return answer
 
     async def _replayed(self, digest: str, n: int) -> ModelAnswer:

@@ -5,12 +5,14 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
+from penstock.engine.breakers.board import NO_ORDERS, BreakerBoard, Orders
 from penstock.engine.budgets.shared import SharedBudgets
 from penstock.engine.call import new_run_id
 from penstock.engine.claim_check import open_claim_check
@@ -61,6 +63,7 @@ class Executor:
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
         self.controls: ExecutorControls
+        self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
         self.budgets: SharedBudgets
@@ -89,6 +92,8 @@ class Executor:
         self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
+        self.breakers = BreakerBoard(self._operations.spec.breakers, self._breaker_orders)
+        self.parts.engine.controls = replace(self.parts.engine.controls, breakers=self.breakers)
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
@@ -157,6 +162,13 @@ class Executor:
         """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
+    async def with_input(self, order: RunOrder, identity: Identity) -> RunOrder:
+        """The order with the input that it names by an id; raises `NotFound` for what is not the caller's."""
+        if order.context_ref_id is None:
+            return order
+        named = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return replace(order, input=named, context_ref_id=None)
+
     async def submit(
         self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
     ) -> RunHandle:
@@ -171,10 +183,7 @@ class Executor:
             order.complexity,
             order.uses_cache,
         )
-        run_input = order.input
-        if order.context_ref_id is not None:
-            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
-        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -261,7 +270,12 @@ class Executor:
         """Puts what the platform team changed in force, for the next call of each run."""
         self.budgets.operate_by(operations.budgets)
         self.controls.change(operations)
+        self.breakers.rule_by(operations.breakers)
         self.telemetry.use(operations.alerts)
+
+    def _breaker_orders(self) -> Orders:
+        current = self.watch.current
+        return current.breakers if current is not None else NO_ORDERS
 
     def _load(self, release: Release) -> None:
         if self._provider is None:

@@ -88,6 +88,7 @@ RESULT_SCHEMA: dict[str, Any] = {
         "cached": {"type": "boolean", "description": "An earlier run's answer; only there if so."},
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
+        "fallbacks": {"type": "array", "description": "What stood in for a model, a tool or an answer."},
         "contextRefId": {"type": "string", "description": "Where a large input is fetched: GET /v1/payloads/..."},
         "resultRefId": {"type": "string", "description": "Where a large output is fetched."},
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},

@@ -64,7 +64,8 @@ class RunRoute:
         headers = scope["headers"]
         identity = read_identity(headers)
         wish = read_wish(headers)
-        order = replace(read_order(await read_body(receive, headers)), uses_cache=wants_cache(headers))
+        written = replace(read_order(await read_body(receive, headers)), uses_cache=wants_cache(headers))
+        order = await self._executor.with_input(written, identity)
         agent, stream, parent = scope["path_params"]["agent"], _wants_stream(scope), parent_of(headers)
         if wish is not None:
             asked = Asked(agent, identity, order, wish, parent)

@@ -29,6 +29,7 @@ _NOT_CONNECTED = frozenset(
 )
 _ANSWERED = frozenset({"APIStatusError", "HTTPStatusError"})
 _TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
+_REQUEST_AT_FAULT = frozenset({400, 413, 422})
 
 
 def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> PenstockError:
@@ -56,9 +57,15 @@ def refused(
     reason, now = _REASONS.get(status, ("failed", "try again later"))
     told = f"the provider {reason}: {status}{f', {code}' if code else ''}{kind}"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
-    wait_s = retry_after_s(retry_after) if retryable and retry_after is not None else None
     failed = ModelFailed if is_midway else CallRefused
-    return failed(told, where=place(call), now=now, retryable=retryable, retry_after_s=wait_s)
+    return failed(
+        told,
+        where=place(call),
+        now=now,
+        retryable=retryable,
+        retry_after_s=retry_after_s(retry_after) if retryable and retry_after is not None else None,
+        request_at_fault=status in _REQUEST_AT_FAULT,
+    )
 
 
 def timed_out(call: ModelCall) -> ModelFailed:
@@ -68,10 +75,10 @@ def timed_out(call: ModelCall) -> ModelFailed:
     return ModelFailed(told, where=place(call), now=now, retryable=True)
 
 
-def garbled(call: ModelCall, what: str) -> ModelFailed:
+def garbled(call: ModelCall, what: str, *, request_at_fault: bool = False) -> ModelFailed:
     """The error for an answer that breaks the chat protocol; `what` holds nothing of the answer itself."""
-    told = f"the provider gave {what}"
-    return ModelFailed(told, where=place(call), now="check the provider behind the model's apiBase")
+    told, now = f"the provider gave {what}", "check the provider behind the model's apiBase"
+    return ModelFailed(told, where=place(call), now=now, request_at_fault=request_at_fault)
 
 
 def place(call: ModelCall) -> str:

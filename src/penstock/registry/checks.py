@@ -4,6 +4,7 @@ from penstock.registry.agent_checks import check_agents
 from penstock.registry.cache_checks import check_caches
 from penstock.registry.documents import Registry
 from penstock.registry.eval_checks import check_evals
+from penstock.registry.fallback_checks import check_rules, check_spare_params, check_tool_fallbacks
 from penstock.registry.fault_list import FaultList
 from penstock.registry.file_checks import collision_faults
 from penstock.registry.model_checks import check_costs, check_models
@@ -32,6 +33,9 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_examples,
         check_agents,
         check_caches,
+        check_tool_fallbacks,
+        check_spare_params,
+        check_rules,
         check_models,
         check_costs,
         check_policies,

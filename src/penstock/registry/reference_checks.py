@@ -23,6 +23,7 @@ def pins_with_places(agent: Loaded) -> Iterator[tuple[Reference, Path]]:
     spec: AgentSpec = agent.spec
     yield Reference.parse(spec.prompt_ref), ("spec", "promptRef")
     yield from ((Reference.parse(ref), at) for ref, at in _model_pins(spec))
+    yield from _fallback_pins(spec)
     for position, pin in enumerate(spec.tool_refs):
         place: Path = ("spec", "toolRefs", position)
         yield (Reference.parse(pin), place) if isinstance(pin, str) else (Reference.parse(pin.ref), (*place, "ref"))
@@ -47,6 +48,13 @@ def _model_pins(spec: AgentSpec) -> Iterator[tuple[str, Path]]:
         if ref not in seen:
             seen.add(ref)
             yield ref, place
+
+
+def _fallback_pins(spec: AgentSpec) -> Iterator[tuple[Reference, Path]]:
+    """What stands in for the agent's answer; its spare models stand with the others."""
+    rule = spec.fallback.rule if spec.fallback is not None else None
+    if rule is not None and rule.tool is not None:
+        yield Reference.parse(rule.tool), ("spec", "fallback", "rule", "tool")
 
 
 def check_pins(registry: Registry, faults: FaultList, warnings: FaultList) -> None:

@@ -1,6 +1,7 @@
 """The routing table as executors use it: loaded once, asked for every request."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,6 +16,8 @@ from penstock.routing.bucket import bucket
 from penstock.routing.table_shape import WHOLE_BP, Document, named_releases, read_table
 from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
+
+_NO_ORDERS: Document = {}
 
 Reason = Literal["explicit version", "explicit stage", "session", "allow-list", "canary weight", "prod"]
 
@@ -146,6 +149,11 @@ class RoutingTable:
     def releases(self) -> frozenset[str]:
         """The digests of all releases that the table names."""
         return frozenset(named_releases(self._document))
+
+    @property
+    def breakers(self) -> Mapping[str, Document]:
+        """What operators ordered about breakers, by resource; the same object each time."""
+        return self._document.get("breakers", _NO_ORDERS)  # type: ignore[no-any-return]
 
     def as_document(self) -> Document:
         """The table as a JSON object."""
