@@ -27,10 +27,9 @@ class CachedWork:
         declared = self._run.compiled.spec.cache
         if declared is None:
             return await self._work()
-        if self._run.call.mode == "replay":
-            found = self._replayed()
-        else:
-            found = await self._cache.find(self._run, declared.semantic) if self._is_open() else None
+        found = self._recorded()
+        if found is None and self._is_open() and self._run.past is None:
+            found = await self._cache.find(self._run, declared.semantic)
         if found is not None:
             return await self._answer(found)
         output = await self._work()
@@ -64,18 +63,22 @@ class CachedWork:
         run = self._run
         run.check(None)
         run.is_cached = True
-        run.log.emit("cache.hit", {"kind": found.kind, "similarity": found.similarity})
-        response = {"output": found.output, "kind": found.kind, "similarity": found.similarity}
         request = self._request()
-        await run.record(JournalEntry("cache", MAIN_SCOPE, digest(request), 1, request, response))
+        key = digest(request)
+        if run.recalled(key, 1) is None:
+            run.log.emit("cache.hit", {"kind": found.kind, "similarity": found.similarity})
+            response = {"output": found.output, "kind": found.kind, "similarity": found.similarity}
+            await run.record(JournalEntry("cache", MAIN_SCOPE, key, 1, request, response))
         if run.call.stream:
             text = found.output if isinstance(found.output, str) else canonical(found.output).decode()
             run.log.delta(text)
         return found.output
 
-    def _replayed(self) -> CachedAnswer | None:
-        journal = self._run.call.journal
-        entry = journal.find(MAIN_SCOPE, digest(self._request()), 1) if journal is not None else None
+    def _recorded(self) -> CachedAnswer | None:
+        """What the journal of a replay says, or that of an earlier attempt of the run."""
+        run, key = self._run, digest(self._request())
+        journal = run.call.journal if run.call.mode == "replay" else None
+        entry = journal.find(MAIN_SCOPE, key, 1) if journal is not None else run.recalled(key, 1)
         if entry is None:
             return None
         return CachedAnswer(entry.response["output"], entry.response["kind"], entry.response["similarity"])

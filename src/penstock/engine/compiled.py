@@ -137,7 +137,7 @@ def _deployments(
     by_ref = {model.ref: Deployment(model, offers) for model in release.models}
     classifier = spec.complexity.classifier if spec.complexity is not None else None
     answering = {one: tuple(by_ref[ref] for ref in spec.models_for(one)) for one in COMPLEXITIES}
-    return answering, by_ref[classifier] if classifier is not None else None
+    return answering, by_ref.get(classifier) if classifier is not None else None
 
 
 def _response_format(name: str, output: Shape) -> dict[str, Any] | None:
