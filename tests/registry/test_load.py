@@ -71,6 +71,11 @@ ONE_FAULT = [
         "name it once",
     ),
     (
+        change(AGENT, "limits: {", "fallback: {human: {tools: [search]}}\n  cache: {semantic: {}}\n  limits: {"),
+        "an answer given again would leave out what a person decides",
+        "remove the cache",
+    ),
+    (
         change(AGENT, "prompts/writer@1.0.0", "prompts/writre@1.0.0"),
         "no prompts/writre@1.0.0",
         "did you mean 'writer'?",
