@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from penstock.adapters.direct import DirectRuntime
 from penstock.adapters.langgraph import LangGraphRuntime
@@ -21,9 +22,10 @@ from penstock.pal import Runtime
 from penstock.store.database import Database, open_database
 from penstock.store.queue import NewRun, RunQueue, Terms
 from penstock.store.queue_dead import DeadLetters
-from penstock.store.queue_lease import LeaseStore
+from penstock.store.queue_lease import LeaseLost, LeaseStore
 from penstock.store.reviews import ReviewStore, Word
 from penstock.store.runs import RunStore
+from penstock.store.tables_queue import queued_runs
 from penstock.testing.conformance.rig import PATIENCE_S, Rig
 from penstock.testing.fake_provider import FakeProvider, asks, says
 from penstock.testing.fake_tools import FakeTools
@@ -71,6 +73,11 @@ class Place:
         reviews = ReviewStore(self.database).reviews(state=None)
         word = Word(outcome, more.get("by", "ada"), more.get("comment"), more.get("arguments"))
         ReviewStore(self.database).decide(RUN, reviews[call].call_id, word)
+
+    def due(self) -> None:
+        """Lets a lease run out."""
+        with self.database.write() as connection:
+            connection.execute(update(queued_runs).values(due="2020-01-01T00:00:00.000000Z"))
 
     def status(self) -> str:
         row = RunQueue(self.database).get(RUN)
@@ -205,6 +212,28 @@ def _expire(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.store.reviews.shared_now", lambda _: "2999-01-01T00:00:00.000000Z")
     assert ReviewStore(place.database).expire() == 1
     monkeypatch.undo()
+
+
+async def test_a_decision_survives_its_executor_and_no_call_is_made_on_it_twice(place: Place) -> None:
+    await place.asks(place.engine(FakeProvider(asks(("weather", BONN)))))
+    place.decide()
+    never = asyncio.Event()
+    second = place.engine(FakeProvider(), FakeTools(weather=lambda _: never.wait()))
+    late = place.start(second)
+    await asyncio.wait_for(second.tools.asked.wait(), PATIENCE_S)
+    place.due()
+    third = place.engine(FakeProvider())
+    await place.asks(third)  # whether the call was made is a question of its own
+    [letter] = DeadLetters(place.database).rows()
+    assert (letter.error or {})["code"] == "outcome-unknown"
+    assert (made(third), ReviewStore(place.database).reviews(), place.count("review.decided")) == ([], [], 1)
+    DeadLetters(place.database).replay(RUN)
+    fourth = place.engine(FakeProvider(says("done")))
+    assert (await ended(place.start(fourth))).output == "done"
+    assert [call.idempotency_key for call in fourth.tools.calls] == [second.tools.calls[0].idempotency_key]
+    late.cancel("another executor has it")
+    with pytest.raises(LeaseLost):
+        await ended(late)
 
 
 async def test_a_run_that_was_not_accepted_first_makes_no_such_call(place: Place) -> None:

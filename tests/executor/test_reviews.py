@@ -8,9 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from penstock.cli.main import main
+from penstock.cli.run import follow
+from penstock.executor.executor import Executor
+from penstock.executor.order import Identity, RunOrder
+from penstock.executor.stored import open_stored
+from penstock.settings import load_settings
+from penstock.store.tables_reviews import reviews
 from penstock.testing.executor_world import Running, World, in_prod, make_world, stopped_at_end, wait_until
+from penstock.testing.paced_executor import PacedProvider
 
 RUNS = "/v1/agents/buyer/runs"
 ADA = {"x-penstock-user": "ada@example.com"}
@@ -140,6 +148,35 @@ def test_persons_decide_by_command(buying: World, client: httpx.Client, capfd: p
     finished(client, f"/v1/runs/{other}")
     assert notes(buying, "bed") == 0
     assert "rejected" in said("list", "--state", "rejected")
+
+
+def test_executors_give_up_what_nobody_decided_in_time(buying: World, client: httpx.Client) -> None:
+    url = waiting(client, "mat")
+    with open_stored(load_settings(buying.root)) as database, database.write() as connection:
+        row = update(reviews).where(reviews.c.run_id == url.removeprefix("/v1/runs/"))
+        connection.execute(row.values(expires_at="2020-01-01T00:00:00.000000Z"))
+    late = client.post(f"{url}/decision", json={"decision": "approve"}, headers=ADA)
+    assert (late.status_code, "expired" in late.json()["what"]) == (409, True)
+    assert finished(client, url)["usage"]["toolFailures"] == 1
+    assert notes(buying, "mat") == 0
+
+
+def test_who_runs_it_by_command_is_told_that_it_waits(buying: World, capfd: pytest.CaptureFixture[str]) -> None:
+    server = buying.running[-1].url
+    asking = ["run", "buyer", "--input", '{"text": "rug", "tool": "order"}', "--server", server]
+    for words in (asking, [*asking, "--stream"]):
+        assert main(["--project", str(buying.root), *words]) == 0
+        assert ": review; `agentctl review list` shows" in capfd.readouterr().out
+
+
+async def test_a_run_in_the_commands_own_process_waits_as_well(buying: World) -> None:
+    settings = load_settings(buying.root)
+    async with Executor(settings, provider=PacedProvider(None)) as executor:
+        order = RunOrder({"text": "vase", "tool": "order"})
+        handle = await executor.submit("buyer", Identity(None, "ada"), order, stream=False)
+        result = await follow(handle, stream=False, as_json=False)
+        assert result["status"] == "review"
+        assert (await executor.runs.document(handle.run_id, None))["status"] == "review"
 
 
 def test_a_run_whose_executor_is_killed_while_it_waits_goes_on_at_another(buying: World) -> None:

@@ -182,7 +182,7 @@ async def _run_draft(settings: Settings, wish: _Wish, *, stream: bool) -> dict[s
         caller = {"tenant": wish.tenant, "user": wish.user, "session_id": wish.session, "stream": stream}
         caller["complexity"] = wish.complexity
         handle = parts.engine.start(draft_call(settings, draft, wish.input, **caller))
-        return await _follow(handle, stream=stream, as_json=wish.as_json)
+        return await follow(handle, stream=stream, as_json=wish.as_json)
     finally:
         await parts.close()
 
@@ -197,11 +197,14 @@ async def _run_released(settings: Settings, wish: _Wish, *, stream: bool) -> dic
         _ = executor.table  # says why, if there is none
         await executor.ready_for_models()
         handle = await executor.submit(wish.agent, Identity(wish.tenant, wish.user), order, stream)
-        return await _follow(handle, stream=stream, as_json=wish.as_json)
+        return await follow(handle, stream=stream, as_json=wish.as_json)
 
 
-async def _follow(handle: "RunHandle", *, stream: bool, as_json: bool) -> dict[str, Any]:
-    """The run's result; Ctrl-C cancels the run, and the result then says so."""
+async def follow(handle: "RunHandle", *, stream: bool, as_json: bool) -> dict[str, Any]:
+    """The run's result, or where it will be if the run waits for a person.
+
+    Ctrl-C cancels the run, and the result then says so.
+    """
     from penstock.engine.lease import Postponed
 
     with _cancelled_by_interrupt(handle):
