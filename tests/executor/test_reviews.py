@@ -110,6 +110,8 @@ def test_what_a_decision_may_say_is_checked(buying: World, client: httpx.Client)
         assert answer.status_code == 422, answer.text
         assert [fault["pointer"] for fault in answer.json()["faults"]] == pointers
     assert client.post(f"{url}/decision", content=b"{", headers=ADA).status_code == 400
+    deep = b'{"decision": "approve", "arguments": {"text": %b}}' % (b"[" * 900 + b"]" * 900)
+    assert client.post(f"{url}/decision", content=deep, headers=ADA).status_code == 422
     assert client.post("/v1/runs/none/decision", json={"decision": "approve"}, headers=ADA).status_code == 404
     edited = {"decision": "approve", "arguments": {"text": "stool"}}
     assert client.post(f"{url}/decision", json=edited, headers=ADA).status_code == 200
