@@ -9,6 +9,7 @@ import uuid_utils
 
 from penstock.contracts.event import Mode
 from penstock.contracts.release import Release
+from penstock.contracts.routing_table import DegradedEntry
 from penstock.engine.journal import Journal
 from penstock.engine.lease import RunLease
 from penstock.pal import Message
@@ -36,7 +37,8 @@ class RunCall:
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
     `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
-    of a queued run: another process may go on with it, or it goes on where another stopped.
+    of a queued run: another process may go on with it, or it goes on where another stopped. `degraded` names the model
+    that is asked first.
     """
 
     release: Release
@@ -58,6 +60,7 @@ class RunCall:
     routed_by: str | None = None
     lease: RunLease | None = None
     is_batch: bool = False
+    degraded: DegradedEntry | None = None
 
     @property
     def effective_stage(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.engine.controls import Breakers, Budgets
+from penstock.engine.degraded import degraded_first
 from penstock.engine.model_turn import ModelTurn, Question, failure_of
 from penstock.engine.run import Run
 from penstock.pal import Message, ModelAnswer, ModelFailed, ModelProvider, ToolOffer
@@ -31,7 +32,7 @@ class ModelDoor:
         ends the run.
         """
         run, question = self._run, Question(messages, tools, response_format)
-        left = list(run.compiled.deployments)
+        left = degraded_first(run, run.compiled.deployments)
         while True:
             deployment = left.pop(0)
             turn = ModelTurn(run, self._provider, self._breakers, self._budgets, deployment)

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.engine.assembly import assemble
 from penstock.engine.call import RunCall
+from penstock.engine.degraded import degraded_before
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.journal import Journal
 from penstock.engine.result import RunResult
@@ -110,6 +111,7 @@ def start_replay(engine: Engine, releases: ReleaseCache, stored: StoredRun, runt
         session_id=stored.row.get("sessionId"),
         history=stored.history,
         journal=stored.journal,
+        degraded=degraded_before(stored.events),
     )
     return engine.start(call)
 
