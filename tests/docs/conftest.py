@@ -122,7 +122,7 @@ def _in_trouble(
     _copy(worlds, "operated", folder, _make_operated)
     _git(folder / "operator", "remote", "set-url", "origin", str(folder / "author.git"))
     ports = json.loads((folder / "ports.json").read_text("utf-8"))
-    for port in ports[1:] if name in {"no_provider", "mass_failure"} else ports:
+    for port in ports[1:] if name == "no_provider" else ports:
         stack.enter_context(ModelServer(port=port))
     environment["PENSTOCK_RELEASES_URL"] = str(folder / "releases")
     environment["PENSTOCK_DATABASE_URL"] = f"sqlite:///{folder / 'disk/store.db'}"
@@ -168,7 +168,11 @@ send() {  # agent, how many at once, input
 """
 TROUBLES = {
     "no_provider": "SERVE\nsend clerk 12 paper\n",
-    "mass_failure": "SERVE\nsend scribe 12 ink; send clerk 2 ink\n",
+    "mass_failure": """\
+agentctl breaker open models/main --reason "maintenance tonight" > /dev/null || exit 99
+SERVE
+send scribe 12 ink; send clerk 2 ink
+""",
     "bad_release": """\
 agentctl promote clerk@1.2.0 --to canary > /dev/null && agentctl promote clerk@1.2.0 --to prod \\
   --override --reason "it works here" > /dev/null || exit 99
