@@ -157,6 +157,7 @@ curl --silent --output /dev/null --retry 300 --retry-delay 0 --retry-max-time 60
 
 
 SEND = """\
+warm() { PATH=${WARM_AGENTCTL:+$WARM_AGENTCTL:}$PATH "$@"; }
 send() {  # agent, how many at once, input
   local sent=()
   for _ in $(seq $2); do
@@ -165,24 +166,27 @@ send() {  # agent, how many at once, input
   done
   wait "${sent[@]}"
 }
+stored() {  # what was answered is in the database as well
+  until curl --silent http://127.0.0.1:8080/metrics | grep -q "^penstock_spool_bytes 0.0"; do sleep 0.05; done
+}
 """
 TROUBLES = {
-    "no_provider": "SERVE\nsend clerk 12 paper\n",
+    "no_provider": "SERVE\nsend clerk 12 paper; stored\n",
     "mass_failure": """\
-agentctl breaker open models/main --reason "maintenance tonight" > /dev/null || exit 99
+warm agentctl breaker open models/main --reason "maintenance tonight" > /dev/null || exit 99
 SERVE
-send scribe 12 ink; send clerk 2 ink
+send scribe 12 ink; send clerk 2 ink; stored
 """,
     "bad_release": """\
-agentctl promote clerk@1.2.0 --to canary > /dev/null && agentctl promote clerk@1.2.0 --to prod \\
+warm agentctl promote clerk@1.2.0 --to canary > /dev/null && warm agentctl promote clerk@1.2.0 --to prod \\
   --override --reason "it works here" > /dev/null || exit 99
 SERVE
-send clerk 12 paper
+send clerk 12 paper; stored
 """,
-    "tool_avalanche": "mv $STOCK $STOCK.gone\nSERVE\nsend clerk 12 paper\n",
+    "tool_avalanche": "mv $STOCK $STOCK.gone\nSERVE\nsend clerk 12 paper; stored\n",
     "cost_spike": """\
 SERVE
-send clerk 3 paper; send clerk 3 "$(printf 'paper %.0s' $(seq 10000))"
+send clerk 3 paper; send clerk 3 "$(printf 'paper %.0s' $(seq 10000))"; stored
 """,
     "no_database": "mv ../disk ../backup; touch ../disk\nSERVE\nsend clerk 4 paper\n",
 }
