@@ -376,3 +376,33 @@ async def test_nothing_stands_in_for_a_call_that_may_have_been_made(place: Place
     late.cancel("another executor has it")
     with pytest.raises(LeaseLost):
         await ended(late)
+
+
+async def test_the_choice_of_a_model_and_a_summary_are_not_made_again(place: Place) -> None:
+    place.accept()
+    agent = {
+        "modelRef": {"simple": "models/a@1.0.0", "medium": "models/b@1.0.0", "complex": "models/c@1.0.0"},
+        "complexity": {"classifier": "models/judge@1.0.0"},
+        "context": {"maxTokens": 900, "strategy": "summary"},
+    }
+
+    def long(_: Mapping[str, Any]) -> dict[str, Any]:
+        return {"degrees": 4, "note": "fair and mild " * 60}
+
+    chosen, summary = says('{"complexity": "simple"}'), says("it is fair in Bonn")
+    first = place.engine(
+        FakeProvider(chosen, asks(("weather", BONN)), asks(("weather", ROME)), summary, hangs), FakeTools(weather=long)
+    )
+    late = place.start(first, {"weather": {}}, agent=agent)
+    await until_hanging(first.provider, 5)
+    place.due()
+    second = place.engine(FakeProvider(says("done")), FakeTools(weather=long))
+    result = await ended(place.start(second, {"weather": {}}, agent=agent))
+    late.cancel("another executor has it")
+    with pytest.raises(LeaseLost):
+        await ended(late)
+    assert (result.output, result.usage.model_calls) == ("done", 5)
+    assert [call.ref for call in second.provider.calls] == ["models/a@1.0.0"]
+    assert not second.tools.calls
+    types = Counter(event["type"] for event in place.events())
+    assert (types["model.chosen"], types["context.cut"]) == (1, 1)

@@ -4,7 +4,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from penstock.contracts.caching import AgentCache
+from penstock.contracts.context_budget import ContextBudget
 from penstock.contracts.document import Document, JsonSchema, Metadata, Name, Spec
+from penstock.contracts.model_choice import (
+    COMPLEXITIES,
+    DEFAULT_COMPLEXITY,
+    Complexity,
+    ComplexityChoice,
+    ModelsByComplexity,
+)
 from penstock.contracts.reference import ModelRef, PolicyRef, PromptRef, ToolRef
 
 
@@ -114,7 +123,10 @@ class AgentSpec(Spec):
     mode: Literal["workflow", "conversational"] = Field(description="conversational = with the session's history.")
     prompt_ref: PromptRef
     prompt_variables: dict[str, PromptVariable] = Field(default_factory=dict, description="Values of the variables.")
-    model_ref: ModelRef
+    model_ref: ModelRef | ModelsByComplexity = Field(description="One model, or one for each complexity of a run.")
+    complexity: ComplexityChoice | None = Field(
+        None, description="With modelRef by complexity. Absent: what the caller says, else medium."
+    )
     tool_refs: list[ToolRef | ToolPin] = Field(default_factory=list)
     policy_refs: list[PolicyRef] = Field(min_length=1, description="Without a rule that allows it, nothing is.")
     input: Payload
@@ -125,10 +137,31 @@ class AgentSpec(Spec):
     routing: Routing = Field(default_factory=lambda: Routing.model_validate({}))
     fallback: Fallback | None = Field(None, description="Absent: a model that fails ends the run.")
 
+    context: ContextBudget | None = Field(None, description="Absent: every request goes out whole.")
+
+    cache: AgentCache | None = Field(None, description="Absent: every run does its work.")
+
     @property
     def models(self) -> list[str]:
-        """The pinned models in the order in which they are asked."""
-        return [self.model_ref, *(self.fallback.models if self.fallback is not None else [])]
+        """Every pinned model, each once: those that may answer, the spare ones, the classifier."""
+        if isinstance(self.model_ref, str):
+            return self.models_for(DEFAULT_COMPLEXITY)
+        found = [ref for complexity in COMPLEXITIES for ref in self.models_for(complexity)]
+        classifier = self.complexity.classifier if self.complexity is not None else None
+        return list(dict.fromkeys([*found, *([classifier] if classifier is not None else [])]))
+
+    def models_for(self, complexity: Complexity) -> list[str]:
+        """The models of a run in the order in which they are asked: one by its complexity, then the spare ones."""
+        spares = self.fallback.models if self.fallback is not None else []
+        if isinstance(self.model_ref, str):
+            return [self.model_ref, *spares]
+        chosen = self.model_ref.of(complexity)
+        return [chosen, *(spare for spare in spares if spare != chosen)]
+
+    @property
+    def main_model(self) -> str:
+        """The model of a run of which nothing else is known."""
+        return self.models_for(DEFAULT_COMPLEXITY)[0]
 
     @property
     def tools(self) -> list[ToolPin]:

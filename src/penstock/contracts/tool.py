@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from penstock.contracts.agent import Payload
+from penstock.contracts.caching import ToolCache
 from penstock.contracts.document import Document, Metadata, Spec
 from penstock.contracts.reference import ToolRef
 
@@ -106,6 +107,7 @@ class ToolSpec(Spec):
     side_effects: SideEffects = Field("write", description="What a call changes outside; decides what modes may call.")
     idempotent: bool = Field(False, description="A call may be repeated with the same idempotency key.")
     secrets: list[str] = Field(default_factory=list, description="Names of secrets that the tool receives.")
+    cache: ToolCache | None = Field(None, description="For tools that do not write. Absent: each call is made.")
     examples: list[Example] = Field(default_factory=list)
     fallback: ToolFallback | None = Field(None, description="Absent: the model reads that the tool is not called.")
 

@@ -8,6 +8,7 @@ from typing import Any
 import uuid_utils
 
 from penstock.contracts.event import Mode
+from penstock.contracts.model_choice import Complexity
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import DegradedEntry
 from penstock.engine.journal import Journal
@@ -37,8 +38,9 @@ class RunCall:
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
     `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
-    of a queued run: another process may go on with it, or it goes on where another stopped. `degraded` names the model
-    that is asked first.
+    of a queued run: another process may go on with it, or it goes on where another stopped. `complexity` is what the
+    caller says of the task, None where he says nothing; without `uses_cache` no cache is read or written.
+    `degraded` names the model that is asked first.
     """
 
     release: Release
@@ -60,6 +62,8 @@ class RunCall:
     routed_by: str | None = None
     lease: RunLease | None = None
     is_batch: bool = False
+    complexity: Complexity | None = None
+    uses_cache: bool = True
     degraded: DegradedEntry | None = None
 
     @property

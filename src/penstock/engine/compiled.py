@@ -8,6 +8,7 @@ from typing import Any
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
 from penstock.contracts.json_pointer import ABSENT, value_at
+from penstock.contracts.model_choice import COMPLEXITIES, DEFAULT_COMPLEXITY, Complexity
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
 from penstock.engine.deployment import Deployment
@@ -78,8 +79,13 @@ class CompiledRelease:
         self.tools = {tool.name: CompiledTool.of(tool, spares) for tool in release.tools}
         self.rule_tool = _rule_tool(self.spec, spares)
         self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
-        self.deployments = _deployments(release, self.spec, self.offers)
+        self._deployments, self.classifier = _deployments(release, self.spec, self.offers)
+        self.deployments = self._deployments[DEFAULT_COMPLEXITY]
         self._system = _system_prompt(self.spec, release, prompt_body)
+
+    def deployments_for(self, complexity: Complexity) -> tuple[Deployment, ...]:
+        """The models of a run of that complexity, in the order in which they are asked."""
+        return self._deployments[complexity]
 
     def messages(self, call_input: Any, history: Sequence[Message]) -> tuple[Message, ...]:
         """System prompt, history, user; raises `Invalid` when a prompt variable finds no value in the input."""
@@ -124,10 +130,14 @@ def _rule_tool(spec: AgentSpec, spares: Mapping[str, ToolComponent]) -> Compiled
     return CompiledTool.of(spares[rule.tool], spares) if rule is not None and rule.tool is not None else None
 
 
-def _deployments(release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]) -> tuple[Deployment, ...]:
-    """The agent's model, then its spares in the order in which they are asked."""
-    by_ref = {model.ref: model for model in release.models}
-    return tuple(Deployment(by_ref[ref], offers) for ref in spec.models)
+def _deployments(
+    release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]
+) -> tuple[dict[Complexity, tuple[Deployment, ...]], Deployment | None]:
+    """The agent's models by complexity, each with its spares in the order in which they are asked; the classifier."""
+    by_ref = {model.ref: Deployment(model, offers) for model in release.models}
+    classifier = spec.complexity.classifier if spec.complexity is not None else None
+    answering = {one: tuple(by_ref[ref] for ref in spec.models_for(one)) for one in COMPLEXITIES}
+    return answering, by_ref.get(classifier) if classifier is not None else None
 
 
 def _response_format(name: str, output: Shape) -> dict[str, Any] | None:

@@ -76,6 +76,7 @@ class Run:
         self.awaits_review = False
         self._clock()
         self.place: Place | None = None
+        self.is_cached = False
         self._timer: asyncio.TimerHandle | None = None
         self._subjects = _subjects(call, compiled)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -365,6 +366,7 @@ class Run:
             runtime=call.runtime,
             mode=call.mode,
             trace_id=call.trace_id,
+            cached=self.is_cached,
             fallbacks=tuple(self.fallbacks),
             refusal=self.refusal,
             context_ref_id=self.context_ref_id,

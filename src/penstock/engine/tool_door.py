@@ -10,6 +10,7 @@ import orjson
 
 from penstock.contracts.canonical import canonical, digest_bytes
 from penstock.contracts.json_pointer import ABSENT
+from penstock.engine.cache.results import ResultCache
 from penstock.engine.call import new_span_id
 from penstock.engine.compiled import CompiledTool, tool_request
 from penstock.engine.controls import Breakers
@@ -31,11 +32,14 @@ from penstock.pal import ToolAnswer, ToolInvocation, ToolRequest, ToolRunner
 class ToolDoor:
     """Runs the tools of one run's release."""
 
-    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers, results: LastResults) -> None:
+    def __init__(
+        self, run: Run, runner: ToolRunner, breakers: Breakers, results: LastResults, cache: ResultCache
+    ) -> None:
         self._run = run
         self._runner = runner
         self._breakers = breakers
         self._results = results
+        self._cache = cache
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
@@ -137,6 +141,8 @@ class ToolDoor:
         try:
             result = await self._obtain(tool, stand_ins, arguments, facts, spans)
             content = _canonical(tool, result) if facts["source"] == "tool" else _checked(tool, result)
+            if facts["source"] == "tool":
+                self._cache.keep(run.call, tool, arguments, result)
         except _Refusal as refusal:
             error = {"code": refusal.code, "what": refusal.fact, "text": refusal.text}
             facts.update(await run.record(entry({"error": error})))
@@ -171,7 +177,10 @@ class ToolDoor:
                 return await self._answered(tool, entry, stand_ins, facts)
             if writes:
                 raise _shadow_refusal(tool)
-        facts["source"] = "tool"
+        cached = self._cache.find(run.call, tool, arguments)
+        facts["source"] = "tool" if cached is None else "cache"
+        if cached is not None:
+            return cached
         result = await stand_ins.result(tool, lambda one: self._called(one, arguments, facts["callId"], spans))
         if stand_ins.used:
             facts["source"] = "fallback"

@@ -180,6 +180,8 @@ class Executor:
             new_run_id(),
             order.version,
             order.stage or identity.stage,
+            order.complexity,
+            order.uses_cache,
         )
         return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 

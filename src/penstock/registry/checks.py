@@ -1,5 +1,7 @@
 """What must hold between documents, once each of them is well formed."""
 
+from penstock.registry.agent_checks import check_agents
+from penstock.registry.cache_checks import check_caches
 from penstock.registry.documents import Registry
 from penstock.registry.eval_checks import check_evals
 from penstock.registry.fallback_checks import check_rules, check_spare_params, check_tool_fallbacks
@@ -29,6 +31,8 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_schemas,
         check_params,
         check_examples,
+        check_agents,
+        check_caches,
         check_tool_fallbacks,
         check_spare_params,
         check_rules,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from penstock.contracts.agent import AgentSpec
+from penstock.contracts.model_choice import COMPLEXITIES
 from penstock.contracts.reference import Reference
 from penstock.contracts.runtime import Runtime
 from penstock.contracts.stages import StagesSpec
@@ -21,7 +22,7 @@ def pins_with_places(agent: Loaded) -> Iterator[tuple[Reference, Path]]:
     """Every reference of an agent with its place in the document."""
     spec: AgentSpec = agent.spec
     yield Reference.parse(spec.prompt_ref), ("spec", "promptRef")
-    yield Reference.parse(spec.model_ref), ("spec", "modelRef")
+    yield from ((Reference.parse(ref), at) for ref, at in _model_pins(spec))
     yield from _fallback_pins(spec)
     for position, pin in enumerate(spec.tool_refs):
         place: Path = ("spec", "toolRefs", position)
@@ -30,13 +31,30 @@ def pins_with_places(agent: Loaded) -> Iterator[tuple[Reference, Path]]:
         yield Reference.parse(ref), ("spec", "policyRefs", position)
 
 
-def _fallback_pins(spec: AgentSpec) -> Iterator[tuple[Reference, Path]]:
-    if spec.fallback is None:
+def _model_pins(spec: AgentSpec) -> Iterator[tuple[str, Path]]:
+    """The models with their places. By complexity, one may stand in several: it is pinned in the first."""
+    spares = spec.fallback.models if spec.fallback is not None else []
+    places: list[tuple[str, Path]] = [(ref, ("spec", "fallback", "models", at)) for at, ref in enumerate(spares)]
+    if isinstance(spec.model_ref, str):
+        yield from [(spec.model_ref, ("spec", "modelRef")), *places]
         return
-    for position, ref in enumerate(spec.fallback.models):
-        yield Reference.parse(ref), ("spec", "fallback", "models", position)
-    if spec.fallback.rule is not None and spec.fallback.rule.tool is not None:
-        yield Reference.parse(spec.fallback.rule.tool), ("spec", "fallback", "rule", "tool")
+    by_complexity: list[tuple[str, Path]] = [
+        (spec.model_ref.of(one), ("spec", "modelRef", one)) for one in COMPLEXITIES
+    ]
+    if spec.complexity is not None and spec.complexity.classifier is not None:
+        places.append((spec.complexity.classifier, ("spec", "complexity", "classifier")))
+    seen: set[str] = set()
+    for ref, place in [*by_complexity, *places]:
+        if ref not in seen:
+            seen.add(ref)
+            yield ref, place
+
+
+def _fallback_pins(spec: AgentSpec) -> Iterator[tuple[Reference, Path]]:
+    """What stands in for the agent's answer; its spare models stand with the others."""
+    rule = spec.fallback.rule if spec.fallback is not None else None
+    if rule is not None and rule.tool is not None:
+        yield Reference.parse(rule.tool), ("spec", "fallback", "rule", "tool")
 
 
 def check_pins(registry: Registry, faults: FaultList, warnings: FaultList) -> None:

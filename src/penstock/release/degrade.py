@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from penstock.contracts.agent import AgentSpec
+from penstock.contracts.model_choice import ModelsByComplexity
 from penstock.contracts.reference import Reference
 from penstock.contracts.release import Release
 from penstock.contracts.routing_table import AgentRoutes, RoutingTable
@@ -68,22 +70,31 @@ def _leading(workspace: Workspace, routes: AgentRoutes, agent: str) -> Release:
 
 def _chosen(release: Release, model: str | None) -> str:
     spec, who = release.agent.spec, f"{release.name}@{release.version}"
-    first, *others = spec.models
-    if not others:
+    choice = _choice(spec)
+    if not choice:
         raise Refused(
-            f"{who} has no model but {first}",
+            f"{who} has no model but {spec.main_model}",
             now="a new version declares cheaper ones, as spec: {fallback: {models: [models/small@1.0.0]}}; "
             f"`agentctl freeze {release.name}` stops new runs",
         )
-    chosen = model or others[-1]
-    if chosen == first:
-        raise Refused(f"{first} is the model that {who} asks first anyway", now=f"it may be: {', '.join(others)}")
-    if chosen not in others:
-        raise Refused(
-            f"{chosen} is no model of {who}",
-            now=f"it may be: {', '.join(others)}; a new version declares more under spec.fallback.models",
-        )
-    return chosen
+    listed = ", ".join(choice)
+    if model is not None and model == spec.model_ref:
+        raise Refused(f"{model} is the model that {who} asks first anyway", now=f"it may be: {listed}")
+    if model is not None and model not in choice:
+        more = "a new version declares more under spec.fallback.models"
+        raise Refused(f"{model} is no model of {who}", now=f"it may be: {listed}; {more}")
+    return model or choice[-1]
+
+
+def _choice(spec: AgentSpec) -> list[str]:
+    """What the agent's runs may be degraded to, the last one unless another is named.
+
+    Its spares in their order; without one its models by complexity, that of simple runs last.
+    """
+    spares = spec.fallback.models if spec.fallback is not None else []
+    tiers = spec.model_ref
+    by_complexity = [tiers.complex, tiers.medium, tiers.simple] if isinstance(tiers, ModelsByComplexity) else []
+    return list(dict.fromkeys(one for one in [*by_complexity, *spares] if one != spec.model_ref))
 
 
 def _named(agent: str, move: Callable[[], StagesSpec]) -> StagesSpec:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.contracts import routing_table as contract
+from penstock.contracts.model_choice import Complexity
 from penstock.contracts.routing_table import AgentRoutes, CanaryEntry, DegradedEntry, Entry
 from penstock.errors import NotFound, Refused, Unavailable, WrongUse
 from penstock.routing.bucket import bucket
@@ -23,7 +24,11 @@ Reason = Literal["explicit version", "explicit stage", "session", "allow-list", 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own)."""
+    """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own).
+
+    `complexity` is what he says of the task: it chooses among the release's models, never a release.
+    Without `uses_cache` every call is made anew.
+    """
 
     tenant: str | None
     user: str | None
@@ -31,6 +36,8 @@ class Caller:
     run_id: str
     version: str | None = None
     stage: str | None = None
+    complexity: Complexity | None = None
+    uses_cache: bool = True
 
     @property
     def is_explicit(self) -> bool:

@@ -13,7 +13,7 @@ from penstock.registry.layout import document_path
 from penstock.registry.source import EXECUTABLE
 from penstock.scaffold.template import Laid
 
-_FALLBACKS = (("fallback", "models"), ("fallback", "tool"))
+_DEEP_PINS = (("fallback", "models"), ("fallback", "tool"), ("complexity", "classifier"))
 Edit = tuple[int, int, str]
 """From, to (characters of the text), and what stands there instead."""
 
@@ -73,7 +73,7 @@ def _is_pin(path: tuple[str | int, ...]) -> bool:
     if path[:1] != ("spec",) or len(path) == 1:
         return False
     pins = {"promptRef", "modelRef", "toolRefs", "policyRefs"}
-    return path[1] in pins or path[1:3] in _FALLBACKS or path[1:4] == ("fallback", "rule", "tool")
+    return path[1] in pins or path[1:3] in _DEEP_PINS or path[1:4] == ("fallback", "rule", "tool")
 
 
 def _scalars(loaded: Loaded, text: str) -> Iterator[tuple[tuple[str | int, ...], yaml.ScalarNode]]:

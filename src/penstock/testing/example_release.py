@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.contracts.agent import AgentSpec
 from penstock.contracts.canonical import digest, digest_bytes
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
@@ -29,8 +30,8 @@ def example_release(
 ) -> tuple[Release, bytes]:
     """A release of an agent from text to text, and its prompt's body.
 
-    `agent` and `model` override fields of their specs; `tools` and `spare_tools` map names to fields that differ from
-    `TOWN_TOOL`; `rules` are those of its only policy. Spare models are the same model under their own names.
+    `agent` and `model` override fields of their specs, `model` those of every model that the agent pins; `tools` and
+    `spare_tools` map names to fields that differ from `TOWN_TOOL`; `rules` are those of its only policy.
     """
     tools, spare_tools = tools or {}, spare_tools or {}
     spec: dict[str, Any] = {
@@ -53,10 +54,14 @@ def example_release(
         "tools": _tools(tools),
         **({"spareTools": _tools(spare_tools)} if spare_tools else {}),
         "policies": [_component("policies", "Policy", "default", {"rules": [dict(rule) for rule in rules]})],
-        "models": [_component("models", "Model", name, model) for name in ("fake", *_spare_models(spec))],
+        "models": [_component("models", "Model", name, model) for name in _model_names(spec)],
         "minEngine": "0.1.0",
     }
     return Release.model_validate(release), BODY
+
+
+def _model_names(spec: Mapping[str, Any]) -> list[str]:
+    return [ref.partition("/")[2].partition("@")[0] for ref in AgentSpec.model_validate(spec).models]
 
 
 def example_declaration(name: str = "direct", distribution: str = "penstock", **fields: Any) -> Runtime:
@@ -79,10 +84,6 @@ def example_declaration(name: str = "direct", distribution: str = "penstock", **
 
 def _tools(tools: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_component("tools", "Tool", tool, {**TOWN_TOOL, **fields}) for tool, fields in tools.items()]
-
-
-def _spare_models(spec: Mapping[str, Any]) -> list[str]:
-    return [ref.split("/")[1].split("@")[0] for ref in spec.get("fallback", {}).get("models", [])]
 
 
 def _component(folder: str, kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
