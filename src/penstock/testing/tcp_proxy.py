@@ -141,6 +141,8 @@ class _Link:
             return
         try:
             await asyncio.gather(self._carry(reader, self._server), self._carry(their_reader, writer))
+        except asyncio.CancelledError:
+            return  # the proxy closes; asyncio's server would log what it takes for a failure
         finally:
             self.close()
 
