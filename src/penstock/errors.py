@@ -149,6 +149,17 @@ class BudgetSpent(LimitReached):
         return {**super().as_dict(), "ledger": self.ledger}
 
 
+class BreakerOpen(PenstockError):
+    """What failed again and again, or was ordered to rest, is not called for now; perhaps after `retry_after_s`."""
+
+    slug = "breaker-open"
+    http_status = 503
+
+    def __init__(self, what: str, *, where: str = "", now: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(what, where=where, now=now)
+        self.retry_after_s = retry_after_s
+
+
 class WrongUse(PenstockError):
     """A command or a request that makes no sense as it was given."""
 

@@ -59,13 +59,25 @@ class ToolAnswer:
         return {"role": "tool", "tool_call_id": self.call_id, "content": self.content}
 
 
+USD_DIGITS = 9
+"""Decimals of a cost: a billionth of a USD."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model call used; `cost_usd` None = the price is unknown, an error in accounting and never 0."""
+    """What a model call used; `cost_usd` None = the price is unknown, an error in accounting and never 0.
+
+    The cost is held in whole billionths of a USD: so sums come out the same in whatever order they are made.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
+
+    def __post_init__(self) -> None:
+        """Rounds the cost."""
+        if self.cost_usd is not None:
+            object.__setattr__(self, "cost_usd", round(self.cost_usd, USD_DIGITS))
 
     @property
     def total_tokens(self) -> int:
@@ -167,10 +179,13 @@ class CallFailed(PenstockError):
         now: str = "",
         retryable: bool = False,
         retry_after_s: float | None = None,
+        request_at_fault: bool = False,
     ) -> None:
         super().__init__(what, where=where, now=now)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.request_at_fault = request_at_fault
+        """Whether the other side is well and does not take this request: that says nothing about the next one."""
 
 
 class ModelFailed(CallFailed):
@@ -179,11 +194,12 @@ class ModelFailed(CallFailed):
     slug = "model-failed"
 
 
-class ToolFailed(CallFailed):
-    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded.
+class CallRefused(ModelFailed):
+    """A model call that the provider refused by its status, or that never reached it: nobody charges for it."""
 
-    Only a tool behind HTTP can tell that it is `retryable`.
-    """
+
+class ToolFailed(CallFailed):
+    """A tool call without a usable result: it raised, timed out, broke its output schema or could not be loaded."""
 
     slug = "tool-failed"
 

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.adapters.direct import DirectRuntime
 from penstock.cli.main import main
-from penstock.engine import model_retry
+from penstock.engine import patience
 from penstock.pal import ModelFailed
 from penstock.store.database import open_database
 from penstock.store.runs import RunStore
@@ -16,7 +16,7 @@ from penstock.testing.fake_tools import FakeTools
 async def test_a_failed_model_and_its_retries_are_lines_like_all_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(model_retry, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
     refusals = [ModelFailed(f"refusal {n}", where="fake", retryable=n < 3) for n in (1, 2, 3)]
     rig = Rig(DirectRuntime, "penstock", FakeProvider(*refusals), FakeTools())
     result = await rig.run()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from penstock.engine import model_retry
+from penstock.engine import patience
 from penstock.engine.call import RunCall
 from penstock.engine.engine import Engine
 from penstock.engine.journal import Journal
@@ -37,7 +37,7 @@ def waits(rig: Rig) -> list[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_retry, "FIRST_WAIT_S", 0.005)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.005)
 
 
 async def test_a_moment_later_it_goes_well_and_each_wait_is_an_event(rig: MakeRig) -> None:
@@ -60,7 +60,7 @@ async def test_attempts_are_bounded_and_the_last_reason_is_the_failure(rig: Make
     result = await one.run()
     assert result.failure is not None
     assert (result.status, result.failure.code, result.failure.what) == ("failed", "model", "429, slow down")
-    assert len(one.provider.calls) == model_retry.ATTEMPTS == 4
+    assert len(one.provider.calls) == patience.ATTEMPTS == 4
     assert len(waits(one)) == 3
     one.require_sound_events()
 

@@ -16,7 +16,9 @@ from sqlalchemy import update
 
 from penstock.adapters.direct import DirectRuntime
 from penstock.adapters.langgraph import LangGraphRuntime
+from penstock.contracts.breaker import BreakerRules
 from penstock.contracts.release import Release
+from penstock.engine.breakers.board import BreakerBoard
 from penstock.engine.call import RunCall
 from penstock.engine.engine import RunHandle
 from penstock.engine.journal import Journal
@@ -332,3 +334,75 @@ async def test_a_withdrawn_run_is_cancelled_and_asks_nobody(place: Place) -> Non
     assert (result.status, rig.provider.calls) == ("cancelled", [])
     assert [kind for _, kind in place.types()] == ["run.queued", "run.cancelled"]
     assert place.row().status == "cancelled"
+
+
+ANSWERED = {"weather": {**IDEMPOTENT["weather"], "fallback": {"answer": {"degrees": 0}}}}
+
+
+def held(rig: Rig) -> Rig:
+    """The engine, in which an operator holds the tool's breaker open."""
+    word = {"tools/weather": {"state": "open", "actor": "ada", "reason": "it moves", "at": "now"}}
+    rig.engine.controls = replace(
+        rig.engine.controls, breakers=BreakerBoard(BreakerRules.model_validate({}), lambda: word)
+    )
+    return rig
+
+
+async def test_what_stood_in_is_told_once_and_stays_in_the_result(place: Place) -> None:
+    place.accept()
+    first = held(place.engine(FakeProvider(asks(("weather", BONN)), hangs)))
+    late = place.start(first, ANSWERED)
+    await until_hanging(first.provider, 2)
+    place.due()
+    result = await ended(place.start(place.engine(FakeProvider(says("done"))), ANSWERED))
+    assert [used["to"] for used in result.fallbacks] == ["answer"]
+    assert Counter(kind for _, kind in place.types())["fallback.used"] == 1
+    late.cancel("another executor has it")
+    with pytest.raises(LeaseLost):
+        await ended(late)
+
+
+async def test_nothing_stands_in_for_a_call_that_may_have_been_made(place: Place) -> None:
+    place.accept()
+    never = asyncio.Event()
+    first = place.engine(FakeProvider(asks(("weather", BONN))), FakeTools(weather=lambda _: never.wait()))
+    late = place.start(first, ANSWERED)
+    await asyncio.wait_for(first.tools.asked.wait(), PATIENCE_S)
+    place.due()
+    second = held(place.engine(FakeProvider(says("done"))))
+    result = await ended(place.start(second, ANSWERED))
+    assert (result.fallbacks, result.usage.tool_failures) == ((), 1)
+    assert "may have been called already" in second.told()[-1]["content"]
+    late.cancel("another executor has it")
+    with pytest.raises(LeaseLost):
+        await ended(late)
+
+
+async def test_the_choice_of_a_model_and_a_summary_are_not_made_again(place: Place) -> None:
+    place.accept()
+    agent = {
+        "modelRef": {"simple": "models/a@1.0.0", "medium": "models/b@1.0.0", "complex": "models/c@1.0.0"},
+        "complexity": {"classifier": "models/judge@1.0.0"},
+        "context": {"maxTokens": 900, "strategy": "summary"},
+    }
+
+    def long(_: Mapping[str, Any]) -> dict[str, Any]:
+        return {"degrees": 4, "note": "fair and mild " * 60}
+
+    chosen, summary = says('{"complexity": "simple"}'), says("it is fair in Bonn")
+    first = place.engine(
+        FakeProvider(chosen, asks(("weather", BONN)), asks(("weather", ROME)), summary, hangs), FakeTools(weather=long)
+    )
+    late = place.start(first, {"weather": {}}, agent=agent)
+    await until_hanging(first.provider, 5)
+    place.due()
+    second = place.engine(FakeProvider(says("done")), FakeTools(weather=long))
+    result = await ended(place.start(second, {"weather": {}}, agent=agent))
+    late.cancel("another executor has it")
+    with pytest.raises(LeaseLost):
+        await ended(late)
+    assert (result.output, result.usage.model_calls) == ("done", 5)
+    assert [call.ref for call in second.provider.calls] == ["models/a@1.0.0"]
+    assert not second.tools.calls
+    types = Counter(event["type"] for event in place.events())
+    assert (types["model.chosen"], types["context.cut"]) == (1, 1)

@@ -8,7 +8,7 @@ import pytest
 from penstock.errors import Invalid, WrongUse
 from penstock.executor import body
 from penstock.executor.body import ClientGone, read_body
-from penstock.executor.order import Identity, RunOrder, read_identity, read_order
+from penstock.executor.order import Identity, RunOrder, read_identity, read_order, wants_cache
 from penstock.executor.problems import Refusal
 
 
@@ -20,13 +20,22 @@ def faults_of(document: Any) -> list[str]:
 
 def test_an_order_with_everything() -> None:
     whole = {"input": [1], "sessionId": "s-1", "version": "1.0.0-rc.1", "stage": "canary", "mode": "dry"}
-    assert read_order(orjson.dumps(whole)) == RunOrder([1], "s-1", "1.0.0-rc.1", "canary", "dry")
+    whole["complexity"] = "simple"
+    assert read_order(orjson.dumps(whole)) == RunOrder([1], "s-1", "1.0.0-rc.1", "canary", "dry", complexity="simple")
     assert read_order(b'{"input": null}') == RunOrder(None)
 
 
+def test_who_wants_no_cache_says_so_in_the_header() -> None:
+    assert wants_cache([(b"host", b"x")])
+    assert wants_cache([(b"cache-control", b"max-age=0")])
+    for value in (b"no-cache", b"No-Store", b"max-age=0, no-store"):
+        assert not wants_cache([(b"cache-control", value)])
+
+
 def test_every_fault_is_named_at_once() -> None:
-    broken = {"inptu": 1, "sessionId": "", "version": "1", "stage": "qa", "mode": "shadow"}
+    broken = {"inptu": 1, "sessionId": "", "version": "1", "stage": "qa", "mode": "shadow", "complexity": 1}
     assert faults_of(broken) == [
+        "complexity: must be one of simple, medium, complex",
         "inptu: unknown field",
         "input: is missing",
         "mode: must be one of live, dry",

@@ -89,6 +89,11 @@ async def test_an_input_may_be_left_first_and_named_by_its_id(project: World) ->
         assert await one.get(f"/v1/payloads/{ref_id}") == {"text": "from far"}
         for _ in range(2):
             assert (await one.run({"contextRefId": ref_id})).json()["output"] == "from far"
+        accepted = await one.run({"contextRefId": ref_id}, Prefer="respond-async")
+        assert accepted.status_code == 202
+        assert [p.body for p in one.executor.database.runs.payloads(accepted.json()["runId"], ("input",))] == [
+            {"text": "from far"}
+        ]
         assert (await one.run({"contextRefId": ref_id}, **OTHER)).status_code == 404
         assert (await one.run({"contextRefId": ref_id, "input": 1})).status_code == 422
         assert (await one.run({"contextRefId": 1})).status_code == 422

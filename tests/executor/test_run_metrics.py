@@ -78,6 +78,7 @@ def told(events: list[Event]) -> Iterator[Event]:
     yield {**form, "type": "budget.alerted", "data": {**budget, "scope": "team", "period": "2026-11"}}
     yield {**form, "type": "budget.alerted", "data": {**budget, "scope": "run", "period": None}}
     yield {**form, "type": "fallback.used", "data": {"kind": "model"}}
+    yield {**form, "type": "cache.hit", "data": {"kind": "similar", "similarity": 0.97}}
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +202,7 @@ AGAIN: dict[str, Any] = {
     "penstock_tool_calls_total": each(TOOL, lambda e, _: [((e["agent"], tool(e), e["data"].get("code", "ok")), 1)]),
     "penstock_tool_call_duration_seconds": each(TOOL, lambda e, _: [((tool(e),), e["data"]["durationMs"] / 1000)]),
     "penstock_fallbacks_total": each(r"fallback\.used", lambda e, _: [((e["agent"], e["data"]["kind"]), 1)]),
+    "penstock_cached_answers_total": each(r"cache\.hit", lambda e, _: [((e["agent"], e["data"]["kind"]), 1)]),
     "penstock_policy_denials_total": each(
         r"policy\.decided", lambda e, _: [((e["agent"], e["data"]["action"]), 1)] if not e["data"]["allowed"] else []
     ),

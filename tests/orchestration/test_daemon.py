@@ -1,19 +1,17 @@
 """The whole path with `driver = dagster`: a real daemon follows real commits; people only write records."""
 
-import contextlib
-import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import httpx
 import pytest
 
-from penstock.cli.main import main
 from penstock.orchestration.household import Household, free_port
 from penstock.release.workspace import open_workspace
 from penstock.settings import load_settings
@@ -51,16 +49,16 @@ def until(what: str, found: Callable[[], Any], household: Household) -> Any:
 
 def agentctl(clone: Path, owner: Path, *words: str) -> dict[str, Any]:
     state = owner / ".penstock"
-    """Calls the command in a clone, in this process: it is asked again and again, and every Python costs a second."""
     environment = {
+        **os.environ,
         "PENSTOCK_RELEASES_URL": str(state / "releases"),
         "PENSTOCK_DATABASE_URL": f"sqlite:///{state / 'store.db'}",
     }
-    said = io.StringIO()
-    with patch.dict(os.environ, environment), contextlib.chdir(clone), contextlib.redirect_stdout(said):
-        status = main([*words, "--json"])
-    document: dict[str, Any] = json.loads(said.getvalue())
-    return document | {"exit": status}
+    command = [sys.executable, "-m", "penstock.cli.main", *words, "--json"]
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document | {"exit": done.returncode}
 
 
 def ask(project: Project, clone: Project, stage: str) -> tuple[str, str]:

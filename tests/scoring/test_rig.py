@@ -12,7 +12,7 @@ import yaml
 from penstock.contracts.canonical import digest
 from penstock.contracts.dataset import Case
 from penstock.contracts.eval_suite import ModelPace
-from penstock.engine import model_retry
+from penstock.engine import patience
 from penstock.engine.call import RunCall
 from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
@@ -129,7 +129,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     (tmp_path / "runtimes/direct.yaml").write_text(declaration("direct"))
     (tmp_path / "runtimes/narrow.yaml").write_text(declaration("narrow", 2))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(model_retry, "FIRST_WAIT_S", 0.002)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.002)
     return Settings(root=tmp_path, default_runtime="direct")
 
 
@@ -251,7 +251,7 @@ async def test_a_storm_of_refusals_ends_as_problems_after_bounded_attempts(
         measured = await measure(rig.subject(resolve(registry, "clerk", "1.0.0")), cases, bounds(), rig.store)
         assert (measured.trials, measured.made, len(measured.problems)) == ([], 0, 10)
         assert {one.what for one in measured.problems} == {"429: rate limit"}
-        assert len(provider.calls) == 10 * model_retry.ATTEMPTS
+        assert len(provider.calls) == 10 * patience.ATTEMPTS
         provider._always = echo
         healed = await measure(rig.subject(resolve(registry, "clerk", "1.0.0")), cases, bounds(), rig.store)
         assert (healed.made, healed.problems) == (10, [])

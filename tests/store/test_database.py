@@ -6,7 +6,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 import penstock.store.migrate
 from penstock.errors import Invalid, Unavailable, WrongUse
@@ -65,6 +65,27 @@ def test_an_older_database_asks_for_upgrade_and_gets_it(database_url: str, relea
     assert upgrade(database_url) == (released, HEAD)
     database = open_database(database_url)
     assert set(inspect(database.engine).get_table_names()) == {*tables.metadata.tables, "alembic_version"}
+    database.close()
+
+
+def test_an_upgrade_fills_what_cost_is_summed_by(database_url: str) -> None:
+    database = open_database(database_url)
+    with database.engine.begin() as connection:
+        tables.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        run_revisions(connection, "0003")
+        fixed = "version, release, stage, mode, status, tenant, started_at"
+        values = "'1', 'r', 'prod', 'live', 'x', '', ''"
+        row = f"INSERT INTO runs (run_id, agent, {fixed}, document) VALUES (:id, 'a', {values}, :run)"
+        told = '{"team": "desk", "usage": {"promptTokens": 7, "completionTokens": 3}}'
+        connection.execute(text(row), [{"id": "one", "run": told}, {"id": "two", "run": "{}"}])
+    database.close()
+    upgrade(database_url)
+    database = open_database(database_url)
+    columns = tables.runs.c
+    with database.read() as connection:
+        found = connection.execute(select(columns.team, columns.prompt_tokens, columns.completion_tokens)).all()
+    assert sorted(map(tuple, found), key=str) == [("desk", 7, 3), (None, None, None)]
     database.close()
 
 

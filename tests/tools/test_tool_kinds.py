@@ -42,7 +42,7 @@ async def test_each_tool_goes_to_its_kind(
     web = web_tool(f"{server.url}/echo")
     runner = tool_runner(settings_of(tmp_path, server.place), bench.blobs.__getitem__, {})
     try:
-        release: Any = SimpleNamespace(tools=[python, web])
+        release: Any = SimpleNamespace(all_tools=[python, web])
         await asyncio.to_thread(runner.load, release)
         assert await runner.run(python, call()) == {"kind": "python"}
         assert (await runner.run(web, call()))["path"] == "/echo"
@@ -52,13 +52,13 @@ async def test_each_tool_goes_to_its_kind(
 
 
 def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
-    release: Any = SimpleNamespace(tools=[web_tool("https://api.example.com/", kind="mcp")])
+    release: Any = SimpleNamespace(all_tools=[web_tool("https://api.example.com/", kind="mcp")])
     with pytest.raises(NotFound, match="no tool kind 'mcp'"):
         tool_runner(settings_of(tmp_path), lambda _: b"", {}).load(release)
 
 
 def test_a_bad_setting_is_said_before_the_tool_is_called(tmp_path: Path) -> None:
-    release: Any = SimpleNamespace(tools=[web_tool("https://api.example.com/")])
+    release: Any = SimpleNamespace(all_tools=[web_tool("https://api.example.com/")])
     with pytest.raises(WrongUse, match="tool_hosts"):
         tool_runner(settings_of(tmp_path, "nowhere"), lambda _: b"", {}).load(release)
 

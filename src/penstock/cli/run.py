@@ -15,11 +15,13 @@ import click
 import orjson
 
 from penstock.cli.context import project_settings
+from penstock.cli.ledger_text import ledger_line
 from penstock.cli.output import json_option, say, show, write
 from penstock.errors import Unavailable, WrongUse
 from penstock.settings import Settings
 
 if TYPE_CHECKING:
+    from penstock.contracts.model_choice import Complexity
     from penstock.engine.engine import RunHandle
 
 LOCAL_EXECUTOR = "http://127.0.0.1:8080"
@@ -38,6 +40,7 @@ class _Wish:
     session: str | None
     tenant: str | None
     user: str | None
+    complexity: "Complexity | None"
     dry: bool
     as_json: bool
 
@@ -45,6 +48,7 @@ class _Wish:
     def order(self) -> dict[str, Any]:
         """The wish as the body of a request."""
         fields = {"sessionId": self.session, "version": self.version, "stage": self.stage}
+        fields["complexity"] = self.complexity
         given = {name: value for name, value in fields.items() if value is not None}
         return {"input": self.input, "mode": "dry" if self.dry else "live", **given}
 
@@ -57,6 +61,7 @@ class _Wish:
 @click.option("--session", metavar="ID", help="The session that the run belongs to.")
 @click.option("--tenant", metavar="ID", help="Whose run it is.")
 @click.option("--user", metavar="ID", help="Who asks.")
+@click.option("--complexity", type=click.Choice(["simple", "medium", "complex"]), help="How hard the task is.")
 @click.option("--dry", is_flag=True, help="The working tree's draft; tools answer from their examples.")
 @click.option("--stream", is_flag=True, help="The model's words as they come.")
 @click.option("--server", metavar="URL", help="Ask this executor; default: run it here.")
@@ -169,6 +174,7 @@ async def _run_draft(settings: Settings, wish: _Wish, *, stream: bool) -> dict[s
     parts = await assemble_draft(settings, draft)
     try:
         caller = {"tenant": wish.tenant, "user": wish.user, "session_id": wish.session, "stream": stream}
+        caller["complexity"] = wish.complexity
         handle = parts.engine.start(draft_call(settings, draft, wish.input, **caller))
         return await _follow(handle, stream=stream, as_json=wish.as_json)
     finally:
@@ -181,7 +187,7 @@ async def _run_released(settings: Settings, wish: _Wish, *, stream: bool) -> dic
 
     logging.getLogger("penstock").setLevel(logging.ERROR)  # what matters of it comes as an error
     async with Executor(settings) as executor:
-        order = RunOrder(wish.input, wish.session, wish.version, wish.stage)
+        order = RunOrder(wish.input, wish.session, wish.version, wish.stage, complexity=wish.complexity)
         _ = executor.table  # says why, if there is none
         await executor.ready_for_models()
         handle = await executor.submit(wish.agent, Identity(wish.tenant, wish.user), order, stream)
@@ -239,7 +245,8 @@ def _summary(result: dict[str, Any]) -> str:
     if not error:
         return line
     faults = [f"  {fault['pointer'] or '/'}: {fault['what']}" for fault in error.get("faults", ())]
-    return "\n".join([line, f"  {error['where']}: {error['what']}", *faults, f"  {error['now']}"]).rstrip()
+    ledger = [f"  {ledger_line(one)}" for one in error.get("ledger", ())]
+    return "\n".join([line, f"  {error['where']}: {error['what']}", *faults, *ledger, f"  {error['now']}"]).rstrip()
 
 
 async def _replay(settings: Settings, run_id: str, runtime: str | None) -> dict[str, Any]:

@@ -2,9 +2,18 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from penstock.contracts.caching import AgentCache
+from penstock.contracts.context_budget import ContextBudget
 from penstock.contracts.document import Document, JsonSchema, Metadata, Name, Spec
+from penstock.contracts.model_choice import (
+    COMPLEXITIES,
+    DEFAULT_COMPLEXITY,
+    Complexity,
+    ComplexityChoice,
+    ModelsByComplexity,
+)
 from penstock.contracts.reference import ModelRef, PolicyRef, PromptRef, ToolRef
 
 
@@ -77,13 +86,34 @@ class Routing(Spec):
     sticky_by: Literal["session", "user", "tenant"] = Field("session", description="Whose requests stay together.")
 
 
-class Fallback(Spec):
-    """What stands in when the agent's own model does not answer."""
+class RuleFallback(Spec):
+    """What answers once the model's output broke its schema too often: exactly one of `template` and `tool`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"rule", "human"})
+    after_failures: int = Field(
+        2, ge=1, le=5, description="Outputs that broke the schema; each but the last is followed by a repair turn."
+    )
+    template: dict[str, Any] | list[Any] | str | None = Field(
+        None, description="The output; each {from: pointer} in it is a value of the input."
+    )
+    tool: ToolRef | None = Field(
+        None, description="A tool that only reads, asked with input, faults and output; its result is the output."
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "RuleFallback":
+        if (self.template is None) == (self.tool is None):
+            raise ValueError("holds exactly one of template and tool")
+        return self
+
+
+class Fallback(Spec):
+    """What stands in when the agent's own model does not answer, or not as the output's schema says."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"human"})
     models: list[ModelRef] = Field(
         default_factory=list, description="Spare models, asked in this order; each is part of the release."
     )
+    rule: RuleFallback | None = Field(None, description="Absent: one repair turn, then the run fails.")
 
 
 class AgentSpec(Spec):
@@ -93,7 +123,10 @@ class AgentSpec(Spec):
     mode: Literal["workflow", "conversational"] = Field(description="conversational = with the session's history.")
     prompt_ref: PromptRef
     prompt_variables: dict[str, PromptVariable] = Field(default_factory=dict, description="Values of the variables.")
-    model_ref: ModelRef
+    model_ref: ModelRef | ModelsByComplexity = Field(description="One model, or one for each complexity of a run.")
+    complexity: ComplexityChoice | None = Field(
+        None, description="With modelRef by complexity. Absent: what the caller says, else medium."
+    )
     tool_refs: list[ToolRef | ToolPin] = Field(default_factory=list)
     policy_refs: list[PolicyRef] = Field(min_length=1, description="Without a rule that allows it, nothing is.")
     input: Payload
@@ -104,10 +137,31 @@ class AgentSpec(Spec):
     routing: Routing = Field(default_factory=lambda: Routing.model_validate({}))
     fallback: Fallback | None = Field(None, description="Absent: a model that fails ends the run.")
 
+    context: ContextBudget | None = Field(None, description="Absent: every request goes out whole.")
+
+    cache: AgentCache | None = Field(None, description="Absent: every run does its work.")
+
     @property
     def models(self) -> list[str]:
-        """The pinned models in the order in which they are asked."""
-        return [self.model_ref, *(self.fallback.models if self.fallback is not None else [])]
+        """Every pinned model, each once: those that may answer, the spare ones, the classifier."""
+        if isinstance(self.model_ref, str):
+            return self.models_for(DEFAULT_COMPLEXITY)
+        found = [ref for complexity in COMPLEXITIES for ref in self.models_for(complexity)]
+        classifier = self.complexity.classifier if self.complexity is not None else None
+        return list(dict.fromkeys([*found, *([classifier] if classifier is not None else [])]))
+
+    def models_for(self, complexity: Complexity) -> list[str]:
+        """The models of a run in the order in which they are asked: one by its complexity, then the spare ones."""
+        spares = self.fallback.models if self.fallback is not None else []
+        if isinstance(self.model_ref, str):
+            return [self.model_ref, *spares]
+        chosen = self.model_ref.of(complexity)
+        return [chosen, *(spare for spare in spares if spare != chosen)]
+
+    @property
+    def main_model(self) -> str:
+        """The model of a run of which nothing else is known."""
+        return self.models_for(DEFAULT_COMPLEXITY)[0]
 
     @property
     def tools(self) -> list[ToolPin]:

@@ -1,5 +1,7 @@
 """Budgets: how much money may be spent, by whom and in which time."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from penstock.contracts.document import Name, Spec
@@ -47,3 +49,6 @@ class BudgetRules(Spec):
     agents: dict[Name, PeriodBudgets] = Field(default_factory=dict, description="By agent.")
     teams: dict[Name, PeriodBudgets] = Field(default_factory=dict, description="By team.")
     tenants: dict[str, PeriodBudgets] = Field(default_factory=dict, description="By tenant.")
+    unpriced: Literal["refuse", "allow"] = Field(
+        "refuse", description="Calls of a model whose price is not known: no budget can be held for them."
+    )

@@ -1,9 +1,11 @@
-"""JSON pointers (RFC 6901)."""
+"""JSON pointers (RFC 6901) into values, and templates that are filled through them."""
 
+from collections.abc import Iterator
 from typing import Any
 
-ABSENT = object()
+ABSENT: Any = object()
 """What a pointer to nothing gives: null is a value."""
+Where = tuple[str | int, ...]
 
 
 def value_at(document: Any, pointer: str) -> Any:
@@ -17,3 +19,38 @@ def value_at(document: Any, pointer: str) -> Any:
         else:
             return ABSENT
     return document
+
+
+def template_pointers(template: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Every `{from: pointer}` of a template, with its place in it."""
+    pointer = _pointer(template)
+    if pointer is not None:
+        yield where, pointer
+    elif isinstance(template, dict):
+        for key, value in template.items():
+            yield from template_pointers(value, (*where, key))
+    elif isinstance(template, list):
+        for position, value in enumerate(template):
+            yield from template_pointers(value, (*where, position))
+
+
+def filled(template: Any, document: Any) -> Any:
+    """The template with the document's values in place of its pointers; `ABSENT` if one of them leads nowhere."""
+    pointer = _pointer(template)
+    if pointer is not None:
+        return value_at(document, pointer)
+    if isinstance(template, dict):
+        made: Any = {key: filled(value, document) for key, value in template.items()}
+        return made if all(value is not ABSENT for value in made.values()) else ABSENT
+    if isinstance(template, list):
+        made = [filled(value, document) for value in template]
+        return made if all(value is not ABSENT for value in made) else ABSENT
+    return template
+
+
+def _pointer(value: Any) -> str | None:
+    """The pointer of an object that is exactly `{from: pointer}`."""
+    if not isinstance(value, dict) or set(value) != {"from"}:
+        return None
+    pointer = value["from"]
+    return pointer if isinstance(pointer, str) and (not pointer or pointer.startswith("/")) else None

@@ -103,6 +103,9 @@ class Release(Record):
     agent: AgentComponent
     prompt: PromptComponent
     tools: list[ToolComponent] = Field(default_factory=list)
+    spare_tools: list[ToolComponent] = Field(
+        default_factory=list, description="Called in place of others, never offered to the model; by reference."
+    )
     policies: list[PolicyComponent]
     models: list[ModelComponent]
     min_engine: Version = Field(description="The lowest engine that knows the fields used.")
@@ -129,4 +132,10 @@ class Release(Record):
     @property
     def blobs(self) -> frozenset[str]:
         """The digests of all blobs that the release needs."""
-        return frozenset({self.prompt.body, *(file.digest for tool in self.tools for file in tool.files)})
+        return frozenset({self.prompt.body, *(file.digest for tool in self.all_tools for file in tool.files)})
+
+    @property
+    def all_tools(self) -> list[ToolComponent]:
+        """The tools that the model is offered, and the spare ones that are not among them."""
+        offered = {tool.ref for tool in self.tools}
+        return [*self.tools, *(tool for tool in self.spare_tools if tool.ref not in offered)]

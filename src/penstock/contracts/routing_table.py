@@ -80,6 +80,17 @@ class OverlayEntry(Record):
     at: str
 
 
+class BreakerOrder(Record):
+    """An operator's last word on the breaker of a tool or a model."""
+
+    state: Literal["open", "closed"] = Field(
+        description="open = no call until there is another word; closed = what was counted before `at` is forgotten."
+    )
+    actor: str
+    reason: str
+    at: str
+
+
 class RoutingTable(Record):
     """routing/<generation>.json: created once, never overwritten."""
 
@@ -90,3 +101,4 @@ class RoutingTable(Record):
     source: TableSource
     agents: dict[str, AgentRoutes] = Field(default_factory=dict)
     overlay: dict[str, list[OverlayEntry]] = Field(default_factory=dict)
+    breakers: dict[str, BreakerOrder] = Field(default_factory=dict, description="By resource: tools/<n>, models/<n>.")

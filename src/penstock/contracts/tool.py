@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penstock.contracts.agent import Payload
+from penstock.contracts.caching import ToolCache
 from penstock.contracts.document import Document, Metadata, Spec
+from penstock.contracts.reference import ToolRef
 
 HEADER_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
 TAKEN_PATTERN = r"^/(arguments|params)(/[^/]+)*$"
@@ -70,10 +72,33 @@ class Example(Spec):
     result: dict[str, Any]
 
 
+class CachedResult(Spec):
+    """The last good result of an equal call: the same tenant, arguments and params, in the same executor."""
+
+    max_age_s: int = Field(ge=1, le=2_592_000, description="How old it may be at most, seconds.")
+
+
+class ToolFallback(Spec):
+    """What stands in while the tool's breaker is open: exactly one of `tool`, `cached` and `answer`."""
+
+    on: Literal["open", "failure"] = Field("open", description="failure = also when a call failed or took too long.")
+    tool: ToolRef | None = Field(
+        None, description="Called with the same arguments and params; never offered to a model."
+    )
+    cached: CachedResult | None = Field(None, description="For tools that only read.")
+    answer: dict[str, Any] | None = Field(None, description="A fixed result; it fits the output schema.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "ToolFallback":
+        if sum(one is not None for one in (self.tool, self.cached, self.answer)) != 1:
+            raise ValueError("holds exactly one of tool, cached, answer")
+        return self
+
+
 class ToolSpec(Spec):
     """One version of a tool."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"dataDomains", "fallback"})
+    later: ClassVar[frozenset[str]] = frozenset({"dataDomains"})
     input: Payload
     output: Payload
     params: Payload | None = Field(None, description="Shape of what an agent may set in toolRefs[].params.")
@@ -82,7 +107,9 @@ class ToolSpec(Spec):
     side_effects: SideEffects = Field("write", description="What a call changes outside; decides what modes may call.")
     idempotent: bool = Field(False, description="A call may be repeated with the same idempotency key.")
     secrets: list[str] = Field(default_factory=list, description="Names of secrets that the tool receives.")
+    cache: ToolCache | None = Field(None, description="For tools that do not write. Absent: each call is made.")
     examples: list[Example] = Field(default_factory=list)
+    fallback: ToolFallback | None = Field(None, description="Absent: the model reads that the tool is not called.")
 
 
 class Tool(Document):

@@ -24,7 +24,7 @@ class AdmittedWork:
         try:
             await self._enter(run.claim)
         except BudgetSpent as refusal:
-            run.reject(Failure("budget", refusal.what, refusal.where, refusal.now), refusal)
+            run.reject(Failure("budget", refusal.what, refusal.where, refusal.now, refusal.ledger), refusal)
             raise RunOver from None
         except LimitReached as refusal:
             run.reject(Failure("limit", refusal.what, refusal.where, refusal.now), refusal)
@@ -51,7 +51,7 @@ class AdmittedWork:
     async def _enter(self, claim: RunClaim) -> None:
         run = self._run
         if run.spends:
-            await self._controls.budgets.admit(claim, run.alerted)
+            run.meter.budget = await self._controls.budgets.admit(claim, run.alerted)
         run.place = await self._controls.admission.enter(claim, self._queued)
 
     def _queued(self, level: str, ahead: int) -> None:

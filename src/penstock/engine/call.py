@@ -8,6 +8,7 @@ from typing import Any
 import uuid_utils
 
 from penstock.contracts.event import Mode
+from penstock.contracts.model_choice import Complexity
 from penstock.contracts.release import Release
 from penstock.engine.journal import Journal
 from penstock.engine.lease import RunLease
@@ -36,7 +37,8 @@ class RunCall:
     `runtime` names a declaration; `history` is the session's, oldest first; `fixtures` are results of writing tools by
     tool name, in order (mode eval); `journal` answers all calls of a replay. Outside of live, policies see stage dev.
     `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
-    of a queued run: another process may go on with it, or it goes on where another stopped.
+    of a queued run: another process may go on with it, or it goes on where another stopped. `complexity` is what the
+    caller says of the task, None where he says nothing; without `uses_cache` no cache is read or written.
     """
 
     release: Release
@@ -58,6 +60,8 @@ class RunCall:
     routed_by: str | None = None
     lease: RunLease | None = None
     is_batch: bool = False
+    complexity: Complexity | None = None
+    uses_cache: bool = True
 
     @property
     def effective_stage(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from penstock.contracts.agent import AgentSpec, Limits, Pointer
 from penstock.contracts.canonical import canonical, digest_bytes
 from penstock.contracts.json_pointer import ABSENT, value_at
+from penstock.contracts.model_choice import COMPLEXITIES, DEFAULT_COMPLEXITY, Complexity
 from penstock.contracts.release import Release, ToolComponent
 from penstock.contracts.tool import ToolSpec
 from penstock.engine.deployment import Deployment
@@ -31,11 +32,15 @@ class CompiledTool:
     input: Shape
     output: Shape
     examples: Mapping[bytes, dict[str, Any]]
+    spare: "CompiledTool | None" = None
 
     @classmethod
-    def of(cls, component: ToolComponent) -> "CompiledTool":
-        """Raises `Invalid` when one of the schemas is none."""
+    def of(cls, component: ToolComponent, spares: Mapping[str, ToolComponent] | None = None) -> "CompiledTool":
+        """The tool, and what it names among `spares` with the same params; raises `Invalid` for a broken schema."""
         spec = component.spec
+        named = spec.fallback.tool if spec.fallback is not None else None
+        found = spares.get(named) if named is not None and spares is not None else None
+        others = {ref: spare for ref, spare in (spares or {}).items() if ref != named}
         return cls(
             component,
             spec,
@@ -44,6 +49,7 @@ class CompiledTool:
             Shape(spec.input.schema_, f"{component.ref} input"),
             Shape(spec.output.schema_, f"{component.ref} output"),
             {canonical(example.arguments): example.result for example in spec.examples},
+            cls.of(found.model_copy(update={"params": component.params}), others) if found is not None else None,
         )
 
     @property
@@ -69,10 +75,17 @@ class CompiledRelease:
         self.output = Shape(self.spec.output.schema_, f"{self.ref} output")
         self.response_format = _response_format(self.name, self.output)
         self.decider = Decider([(policy.ref, policy.spec) for policy in release.policies])
-        self.tools = {tool.name: tool for tool in map(CompiledTool.of, release.tools)}
+        spares = {tool.ref: tool for tool in release.spare_tools}
+        self.tools = {tool.name: CompiledTool.of(tool, spares) for tool in release.tools}
+        self.rule_tool = _rule_tool(self.spec, spares)
         self.offers: tuple[ToolOffer, ...] = tuple(tool.offer for tool in self.tools.values())
-        self.deployments = _deployments(release, self.spec, self.offers)
+        self._deployments, self.classifier = _deployments(release, self.spec, self.offers)
+        self.deployments = self._deployments[DEFAULT_COMPLEXITY]
         self._system = _system_prompt(self.spec, release, prompt_body)
+
+    def deployments_for(self, complexity: Complexity) -> tuple[Deployment, ...]:
+        """The models of a run of that complexity, in the order in which they are asked."""
+        return self._deployments[complexity]
 
     def messages(self, call_input: Any, history: Sequence[Message]) -> tuple[Message, ...]:
         """System prompt, history, user; raises `Invalid` when a prompt variable finds no value in the input."""
@@ -82,6 +95,11 @@ class CompiledRelease:
             *(history if self.spec.mode == "conversational" else ()),
             {"role": "user", "content": text},
         )
+
+    def owner_of(self, resource: str) -> str | None:
+        """The team that owns a tool or a model of the release (`tools/<name>`, `models/<name>`)."""
+        parts = (*self.release.all_tools, *self.release.models)
+        return next((part.owner for part in parts if part.ref.partition("@")[0] == resource), None)
 
 
 class ReleaseShelf:
@@ -106,10 +124,20 @@ def tool_request(tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, 
     return {"name": tool.name, "arguments": arguments, "params": tool.component.params}
 
 
-def _deployments(release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]) -> tuple[Deployment, ...]:
-    """The agent's model, then its spares in the order in which they are asked."""
-    by_ref = {model.ref: model for model in release.models}
-    return tuple(Deployment(by_ref[ref], offers) for ref in spec.models)
+def _rule_tool(spec: AgentSpec, spares: Mapping[str, ToolComponent]) -> CompiledTool | None:
+    """The tool that answers for an output that breaks its schema, if the agent names one."""
+    rule = spec.fallback.rule if spec.fallback is not None else None
+    return CompiledTool.of(spares[rule.tool], spares) if rule is not None and rule.tool is not None else None
+
+
+def _deployments(
+    release: Release, spec: AgentSpec, offers: tuple[ToolOffer, ...]
+) -> tuple[dict[Complexity, tuple[Deployment, ...]], Deployment | None]:
+    """The agent's models by complexity, each with its spares in the order in which they are asked; the classifier."""
+    by_ref = {model.ref: Deployment(model, offers) for model in release.models}
+    classifier = spec.complexity.classifier if spec.complexity is not None else None
+    answering = {one: tuple(by_ref[ref] for ref in spec.models_for(one)) for one in COMPLEXITIES}
+    return answering, by_ref.get(classifier) if classifier is not None else None
 
 
 def _response_format(name: str, output: Shape) -> dict[str, Any] | None:

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.contracts.agent import Limits
+from penstock.contracts.budget import Budget
+from penstock.engine.last_results import LastResults
+
+Alerted = Callable[[dict[str, object]], None]
+"""Hears that a soft budget is used up: scope, holder, period, spentUsd, limitUsd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,18 @@ class Reservation(Protocol):
 class Budgets(Protocol):
     """Holds the money of agents, teams and tenants."""
 
-    async def admit(self, claim: RunClaim, alerted: Callable[[dict[str, object]], None]) -> None:
-        """Raises `BudgetSpent` when a hard budget is used up; `alerted` hears of each soft one that is."""
+    async def admit(self, claim: RunClaim, alerted: Alerted) -> Budget | None:
+        """What the run itself may spend, None = no more than its agent's limits say.
+
+        Raises `BudgetSpent` when a hard budget is used up, and `Unavailable` when nobody can say whether it is.
+        """
         ...
 
-    async def reserve(
-        self, claim: RunClaim, most_usd: float | None, alerted: Callable[[dict[str, object]], None]
-    ) -> Reservation:
-        """Sets the most that a call can cost aside, in all budgets or in none; raises `BudgetSpent`."""
+    async def reserve(self, claim: RunClaim, model: str, most_usd: float | None, alerted: Alerted) -> Reservation:
+        """Sets the most that a call of `model` (a reference) can cost aside, in all budgets or in none.
+
+        `most_usd` None = its price is not known. Raises `BudgetSpent` and `Unavailable`.
+        """
         ...
 
 
@@ -111,10 +120,10 @@ class _Free:
     def permit(self, resource: str, told: Callable[[str, str], None]) -> "_Free":
         return self
 
-    async def admit(self, claim: RunClaim, alerted: Callable[[dict[str, object]], None]) -> None: ...
-    async def reserve(
-        self, claim: RunClaim, most_usd: float | None, alerted: Callable[[dict[str, object]], None]
-    ) -> "_Free":
+    async def admit(self, claim: RunClaim, alerted: Alerted) -> Budget | None:
+        return None
+
+    async def reserve(self, claim: RunClaim, model: str, most_usd: float | None, alerted: Alerted) -> "_Free":
         return self
 
 
@@ -128,3 +137,4 @@ class Controls:
     admission: Admission = field(default=_FREE)
     breakers: Breakers = field(default=_FREE)
     budgets: Budgets = field(default=_FREE)
+    results: LastResults = field(default_factory=LastResults)

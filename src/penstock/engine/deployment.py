@@ -6,6 +6,7 @@ from typing import Any
 from penstock.contracts.canonical import canonical, digest_bytes
 from penstock.contracts.model import ModelSpec
 from penstock.contracts.release import ModelComponent
+from penstock.engine.cost_bound import cost_bound
 from penstock.pal import Message, ToolOffer
 
 
@@ -16,6 +17,7 @@ class Deployment:
         self.ref = component.ref
         self.name = component.name
         self.spec: ModelSpec = component.spec
+        self._bound = cost_bound(component.spec)
         self._offers = offers
         self._tails: dict[tuple[int, int], tuple[Any, Any, bytes]] = {}
 
@@ -31,14 +33,13 @@ class Deployment:
             "responseFormat": response_format,
         }
 
-    def most_usd(self, request: Mapping[str, Any]) -> float | None:
-        """The most that a call with this request can cost, USD; None where the price is unknown."""
-        price = self.spec.price
-        if price is None:
+    def most_usd(
+        self, messages: Sequence[Message], tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None
+    ) -> float | None:
+        """The most that one call with this request can cost, USD; None where the price is unknown."""
+        if self._bound is None:
             return None
-        prompt_tokens = len(canonical(request))  # a token stands for a byte at least
-        completion_tokens = self.spec.context_tokens
-        return (prompt_tokens * price.input_usd_per_1m + completion_tokens * price.output_usd_per_1m) / 1_000_000
+        return self._bound.usd(len(canonical(messages)) + len(self._tail(tools, response_format)))
 
     def request_digest(
         self, messages: Sequence[Message], tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None
@@ -47,14 +48,16 @@ class Deployment:
 
         Only the messages differ from call to call: the rest of the text is kept for the tools and format in use.
         """
+        return digest_bytes(b'{"messages":' + canonical(messages) + self._tail(tools, response_format))
+
+    def _tail(self, tools: Sequence[ToolOffer], response_format: Mapping[str, Any] | None) -> bytes:
         known = self._tails.get((id(tools), id(response_format)))
-        if known is None:
-            request = self.request((), tools, response_format)
-            del request["messages"]
-            tail = b"," + canonical(request)[1:]  # "messages" sorts before all other keys
-            if tools is self._offers or not tools:
-                # what outlives a call; the objects are kept, so their ids stay theirs
-                self._tails[id(tools), id(response_format)] = (tools, response_format, tail)
-        else:
-            tail = known[2]
-        return digest_bytes(b'{"messages":' + canonical(messages) + tail)
+        if known is not None:
+            return known[2]
+        request = self.request((), tools, response_format)
+        del request["messages"]
+        tail = b"," + canonical(request)[1:]  # "messages" sorts before all other keys
+        if tools is self._offers or not tools:
+            # what outlives a call; the objects are kept, so their ids stay theirs
+            self._tails[id(tools), id(response_format)] = (tools, response_format, tail)
+        return tail

@@ -218,6 +218,8 @@ def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: C
         user=caller.user,
         session_id=caller.session,
         routed_by=route.reason,
+        complexity=caller.complexity,
+        uses_cache=caller.uses_cache,
     )
 
 

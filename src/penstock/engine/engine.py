@@ -9,6 +9,9 @@ from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.contracts.release import Release
 from penstock.engine.admitted_work import AdmittedWork
 from penstock.engine.alert_rules import RunRules
+from penstock.engine.cache.answers import AnswerCache
+from penstock.engine.cache.results import ResultCache
+from penstock.engine.cached_work import CachedWork
 from penstock.engine.call import RunCall
 from penstock.engine.claim_check import ClaimCheck
 from penstock.engine.compiled import CompiledRelease, ReleaseShelf
@@ -18,6 +21,7 @@ from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
 from penstock.engine.limits.runtime_only import runtime_limits
 from penstock.engine.model_door import ModelDoor
+from penstock.engine.output_rule import OutputRule
 from penstock.engine.result import RunResult
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.run import BeforeAnswer, Run
@@ -125,6 +129,7 @@ class Engine:
         self.controls = controls or Controls(admission=runtime_limits(runtimes.runs_at_once))
         self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
+        self._answers, self._results = AnswerCache(), ResultCache()
         self._running: dict[str, RunHandle] = {}
         self._ended: OrderedDict[str, RunHandle] = OrderedDict()
 
@@ -144,10 +149,9 @@ class Engine:
         if messages is None:
             return self._launch(run, None)
         breakers = self.controls.breakers
-        doors = Doors(
-            ModelDoor(run, self._provider, breakers, self.controls.budgets), ToolDoor(run, self._tools, breakers)
-        )
-        work = RuntimeWork(run, runtime, doors, messages)
+        tools = ToolDoor(run, self._tools, breakers, self.controls.results, self._results)
+        doors = Doors(ModelDoor(run, self._provider, breakers, self.controls.budgets), tools)
+        work = CachedWork(run, self._answers, RuntimeWork(run, runtime, doors, messages, OutputRule(run, tools)))
         return self._launch(run, AdmittedWork(run, self.controls, work, lambda: _begin(run, messages)))
 
     def reject(self, call: RunCall, refusal: PenstockError) -> RunHandle:

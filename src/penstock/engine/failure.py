@@ -1,7 +1,8 @@
 """Failure: why a run did not finish. The codes are a closed set, and every failure says where."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 FailureCode = Literal[
     "model",
@@ -21,16 +22,21 @@ FailureCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong, where, and what to do now; of facts alone, never of payloads."""
+    """What went wrong, where, and what to do now; of facts alone, never of payloads.
+
+    `ledger` is what a budget was spent on, where one refused.
+    """
 
     code: FailureCode
     what: str
     where: str
     now: str = ""
+    ledger: Sequence[Mapping[str, Any]] = ()
 
-    def as_document(self) -> dict[str, str]:
+    def as_document(self) -> dict[str, Any]:
         """The failure as a JSON object."""
-        return {"code": self.code, "what": self.what, "where": self.where, "now": self.now}
+        ledger = {"ledger": list(self.ledger)} if self.ledger else {}
+        return {"code": self.code, "what": self.what, "where": self.where, "now": self.now, **ledger}
 
 
 class RunOver(Exception):

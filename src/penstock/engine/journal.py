@@ -1,4 +1,7 @@
-"""Journal: what went through the two doors, keyed by (scope, digest of the canonical request, n-th occurrence)."""
+"""Journal: the calls of a run, keyed by (scope, digest of the canonical request, n-th occurrence).
+
+What went through the two doors, and an answer that came from the cache.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,7 +14,7 @@ from penstock.errors import Fault, Invalid
 
 JOURNAL_SCHEMA = "penstock.dev/journal/v1"
 MAIN_SCOPE = "main"
-Door = Literal["model", "tool"]
+Door = Literal["model", "tool", "cache"]
 Key = tuple[str, str, int]
 
 
@@ -135,7 +138,7 @@ class Occurrences:
 
 
 def _entry(document: Mapping[str, Any]) -> JournalEntry:
-    if document["door"] not in ("model", "tool"):
+    if document["door"] not in ("model", "tool", "cache"):
         raise ValueError(f"no door {document['door']!r}")
     return JournalEntry(
         document["door"],

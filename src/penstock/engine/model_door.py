@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.engine.context.fitting import ContextFitting
 from penstock.engine.controls import Breakers, Budgets
+from penstock.engine.deployment import Deployment
+from penstock.engine.model_choice import ModelChoice
 from penstock.engine.model_turn import ModelTurn, Question, failure_of
+from penstock.engine.own_turn import OwnTurn
 from penstock.engine.run import Run
 from penstock.pal import Message, ModelAnswer, ModelFailed, ModelProvider, ToolOffer
 
@@ -17,6 +21,8 @@ class ModelDoor:
         self._provider = provider
         self._breakers = breakers
         self._budgets = budgets
+        self._choice = ModelChoice(run, self._ask_for_platform)
+        self._context = ContextFitting(run, self._ask_for_platform)
 
     async def complete(
         self,
@@ -31,17 +37,18 @@ class ModelDoor:
         ends the run.
         """
         run, question = self._run, Question(messages, tools, response_format)
-        left = list(run.compiled.deployments)
+        left = list(await self._choice.deployments())
         while True:
             deployment = left.pop(0)
             turn = ModelTurn(run, self._provider, self._breakers, self._budgets, deployment)
             try:
-                return await turn.answer(question)
+                return await turn.answer(await self._context.fit(question, deployment))
             except ModelFailed as error:
                 if turn.is_heard or not left:
                     run.stop(failure_of(error, deployment))
                     raise
-                if turn.is_recalled:
-                    continue
                 data = {"kind": "model", "from": deployment.ref, "to": left[0].ref, "why": error.what}
-                run.log.emit("fallback.used", data)
+                run.fell_back(data, quiet=turn.is_recalled)
+
+    async def _ask_for_platform(self, question: Question, deployment: Deployment) -> ModelAnswer:
+        return await OwnTurn(self._run, self._provider, self._breakers, self._budgets, deployment).answer(question)

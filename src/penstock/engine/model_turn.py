@@ -14,10 +14,10 @@ from penstock.engine.failure import Failure, RunOver
 from penstock.engine.guarded_provider import GuardedProvider
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
 from penstock.engine.model_retry import PatientAsking
+from penstock.engine.paid_provider import PaidProvider, Unaffordable
 from penstock.engine.run import Run
 from penstock.engine.scope import CallVanished
 from penstock.engine.trace_context import traceparent
-from penstock.errors import BudgetSpent
 from penstock.pal import Message, ModelAnswer, ModelCall, ModelFailed, ModelProvider, ToolOffer, ToolRequest, Usage
 
 
@@ -75,7 +75,7 @@ class ModelTurn:
         if run.ttft_ms is None and answer.ttft_ms is not None:
             run.ttft_ms = round((before - run.started) * 1000 + answer.ttft_ms, 3)
         await run.secure()
-        run.check(run.meter.spend(answer.usage))
+        run.check(run.meter.spend(answer.usage, deployment.ref))
         return answer
 
     def _require_leave(self) -> None:
@@ -105,20 +105,11 @@ class ModelTurn:
             transport=spec.transport,
             traceparent=traceparent(run.call.trace_id, spans[0]),
         )
-        if not run.spends:
+        try:
             return await self._called(call, started, spans)
-        try:
-            reservation = await self._budgets.reserve(run.claim, self._deployment.most_usd(request), run.alerted)
-        except BudgetSpent as refusal:
-            run.check(Failure("budget", refusal.what, refusal.where, refusal.now))
+        except Unaffordable as error:
+            run.check(error.failure)
             raise RunOver from None
-        spent: float | None = None
-        try:
-            answer = await self._called(call, started, spans)
-            spent = answer.usage.cost_usd
-        finally:
-            reservation.settle(spent)
-        return answer
 
     async def _called(self, call: ModelCall, started: dict[str, Any], spans: tuple[str, str]) -> ModelAnswer:
         run = self._run
@@ -126,7 +117,8 @@ class ModelTurn:
         def retried(attempt: int, wait_s: float, why: str) -> None:
             run.log.emit("llm.retried", {**started, "attempt": attempt, "waitS": wait_s, "why": why}, *spans)
 
-        guarded = GuardedProvider(self._provider, self._breakers, f"models/{self._deployment.name}", run)
+        paid = PaidProvider(self._provider, self._budgets, self._deployment, run)
+        guarded = GuardedProvider(paid, self._breakers, f"models/{self._deployment.name}", run)
         asking = PatientAsking(guarded, call, run.deadline, retried)
         try:
             return _sound(await run.scope.run(asking.answer()), call.ref)
@@ -138,7 +130,7 @@ class ModelTurn:
         self.is_recalled = True
         run = self._run
         answer = await _journalled(entry)
-        run.check(run.meter.spend(answer.usage))
+        run.check(run.meter.spend(answer.usage, self._deployment.ref))
         return answer
 
     async def _replayed(self, digest: str, n: int) -> ModelAnswer:

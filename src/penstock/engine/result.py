@@ -51,6 +51,7 @@ class RunUsage:
 class RunResult:
     """The end of a run. `output` is the text, or the parsed JSON of an agent whose output schema is an object's.
 
+    `cached` = an earlier run's answer. `fallbacks` are what stood in for a model, a tool or an answer, in their order.
     `refusal` is the typed error of a rejected run, for the edge that answers the caller; it holds every fault.
     `context_ref_id` and `result_ref_id` are where a large input and a large output are fetched from.
     """
@@ -70,6 +71,8 @@ class RunResult:
     runtime: str
     mode: str
     trace_id: str
+    cached: bool = False
+    fallbacks: tuple[dict[str, Any], ...] = ()
     refusal: PenstockError | None = None
     context_ref_id: str | None = None
     result_ref_id: str | None = None
@@ -97,6 +100,8 @@ class RunResult:
             "runtime": self.runtime,
             "mode": self.mode,
             "traceId": self.trace_id,
+            **({"cached": True} if self.cached else {}),
+            "fallbacks": list(self.fallbacks),
             **({"contextRefId": self.context_ref_id} if self.context_ref_id is not None else {}),
             **({"resultRefId": self.result_ref_id} if self.result_ref_id is not None else {}),
         }

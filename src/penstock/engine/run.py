@@ -70,11 +70,13 @@ class Run:
         self.journal: Journal | None = None if call.mode == "live" else Journal()
         self.failure: Failure | None = None
         self.refusal: PenstockError | None = None
+        self.fallbacks: list[dict[str, Any]] = []
         self.unanswerable: PenstockError | None = None
         self.ttft_ms: float | None = None
         self.awaits_review = False
         self._clock()
         self.place: Place | None = None
+        self.is_cached = False
         self._timer: asyncio.TimerHandle | None = None
         self._subjects = _subjects(call, compiled)
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,7 +111,14 @@ class Run:
 
     def told_by_breaker(self, change: str, why: str, resource: str) -> None:
         """Puts on record that a call of this run `opened` or `closed` a breaker."""
-        self.log.emit(f"breaker.{change}", {"resource": resource, "why": why})
+        data = {"resource": resource, "why": why, "owner": self.compiled.owner_of(resource)}
+        self.log.emit(f"breaker.{change}", data)
+
+    def fell_back(self, data: dict[str, Any], *, quiet: bool = False) -> None:
+        """Puts on record that something stood in for what the agent names first; `quiet` where it is there already."""
+        self.fallbacks.append(data)
+        if not quiet:
+            self.log.emit("fallback.used", data)
 
     def begin(self) -> None:
         """The run's time begins: what it waited before does not count."""
@@ -357,6 +366,8 @@ class Run:
             runtime=call.runtime,
             mode=call.mode,
             trace_id=call.trace_id,
+            cached=self.is_cached,
+            fallbacks=tuple(self.fallbacks),
             refusal=self.refusal,
             context_ref_id=self.context_ref_id,
             result_ref_id=claim.ref_id if claim is not None and failure is None else None,
@@ -371,6 +382,7 @@ class Run:
             "tenant": self.call.tenant,
             "user": self.call.user,
             "routedBy": self.call.routed_by,
+            "models": self.meter.models(),
             "startedAt": self.started_at,
             "finishedAt": now(),
         }

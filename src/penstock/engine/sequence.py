@@ -8,7 +8,7 @@ Event = Mapping[str, Any]
 
 _TOOL_EVENTS = ("tool.started", "tool.finished", "tool.failed")
 _DENIED = "policy.decided"
-_UNTOLD = ("token.delta", "llm.retried")
+_UNTOLD = ("token.delta", "llm.retried", "tool.retried", "breaker.opened", "breaker.closed")
 _OF_ATTEMPTS = ("run.queued", "run.resumed")
 
 
@@ -33,16 +33,16 @@ def sequence_of(events: Iterable[Event]) -> list[Step]:
     """The steps of a run. What runtimes may do in any order comes out in one order.
 
     The tool calls between two model calls were in flight together: they are put in the order in which the model asked
-    for them, each call's events in a row. Token deltas are no facts; that a provider was asked again says nothing of
-    the run, and no replay has it; an allowed decision says nothing that the call itself does not say. A denied one
-    stays.
+    for them, each call's events in a row. Token deltas are no facts; that something was asked again, or what a breaker
+    thinks of it, says nothing of the run, and no replay has it; an allowed decision says nothing that the call itself
+    does not say. A denied one stays.
     """
     steps: list[Step] = []
     turn: list[Event] = []
     for event in as_one_attempt(events):
         if event["type"] in _UNTOLD or _is_allowed(event):
             continue
-        if event["type"] in _TOOL_EVENTS or _is_tool_denial(event):
+        if event["type"] in _TOOL_EVENTS or _is_tool_denial(event) or "callId" in event["data"]:
             turn.append(event)
             continue
         steps += _settled(turn)

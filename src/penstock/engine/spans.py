@@ -11,7 +11,7 @@ from penstock.engine import genai
 Event = dict[str, Any]
 Status = Literal["UNSET", "OK", "ERROR"]
 _MODEL = ("llm.started", "llm.retried", "llm.finished")
-_TOOL = ("tool.started", "tool.finished", "tool.failed")
+_TOOL = ("tool.started", "tool.retried", "tool.finished", "tool.failed")
 
 
 def trace_spans(events: Iterable[Event]) -> list[TraceSpan]:
@@ -59,7 +59,7 @@ def _call_span(group: list[Event], last: Event) -> TraceSpan:
     head, end = group[0], group[-1]
     data = {**head["data"], **end["data"]}
     is_model = head["type"] in _MODEL
-    is_open = end["type"] in ("llm.started", "llm.retried", "tool.started")
+    is_open = end["type"] in ("llm.started", "llm.retried", "tool.started", "tool.retried")
     failed = end["type"] == "tool.failed" or "error" in end["data"] or is_open
     name = f"{genai.CHAT} {data['model']}" if is_model else f"{genai.EXECUTE_TOOL} {data['tool']}"
     return TraceSpan(

@@ -9,49 +9,59 @@ from typing import Any
 import orjson
 
 from penstock.contracts.canonical import canonical, digest_bytes
+from penstock.contracts.json_pointer import ABSENT
+from penstock.engine.cache.results import ResultCache
 from penstock.engine.call import new_span_id
 from penstock.engine.compiled import CompiledTool, tool_request
 from penstock.engine.controls import Breakers
 from penstock.engine.event_log import now
 from penstock.engine.failure import Failure, RunOver
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
+from penstock.engine.last_results import LastResults
 from penstock.engine.model_turn import replay_miss
 from penstock.engine.run import Run
-from penstock.engine.scope import CallOverdue, CallVanished
 from penstock.engine.shape import places
+from penstock.engine.stand_ins import StandIns
+from penstock.engine.tool_attempts import LiveCall, ToolAttempts
+from penstock.engine.tool_refusal import ToolRefusal as _Refusal
 from penstock.engine.trace_context import traceparent
 from penstock.errors import Fault
-from penstock.pal import ToolAnswer, ToolFailed, ToolInvocation, ToolRequest, ToolRunner
-
-
-class _Refusal(Exception):
-    """No result: `code` and `fact` are for events, `text` is what the model reads."""
-
-    def __init__(self, code: str, fact: str, text: str | None = None) -> None:
-        super().__init__(fact)
-        self.code, self.fact, self.text = code, fact, text or fact
+from penstock.pal import ToolAnswer, ToolInvocation, ToolRequest, ToolRunner
 
 
 class ToolDoor:
     """Runs the tools of one run's release."""
 
-    def __init__(self, run: Run, runner: ToolRunner, breakers: Breakers) -> None:
+    def __init__(
+        self, run: Run, runner: ToolRunner, breakers: Breakers, results: LastResults, cache: ResultCache
+    ) -> None:
         self._run = run
         self._runner = runner
         self._breakers = breakers
+        self._results = results
+        self._cache = cache
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
         """Runs the call. Whatever goes wrong with it is an answer that the model can act on."""
+        return await self._answer(request, self._run.compiled.tools.get(request.name))
+
+    async def consult(self, tool: CompiledTool, arguments: Mapping[str, Any], call_id: str) -> Any:
+        """The result of a tool that the platform asks and no model; `ABSENT` if it gives none."""
+        request = ToolRequest(call_id, tool.name, canonical(arguments).decode())
+        answer = await self._answer(request, tool)
+        return orjson.loads(answer.content) if answer.ok else ABSENT
+
+    async def _answer(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
         run = self._run
         run.check(run.meter.tool_call())
         if run.past is not None and request.id in run.past.ended_calls:
-            return await self._recalled(request)
+            return await self._recalled(request, known)
         spans = (new_span_id(), run.span_id)
         facts: dict[str, Any] = {"tool": request.name, "version": None, "callId": request.id}
         before = time.monotonic()
         try:
-            tool, arguments = self._admitted(request, facts)
+            tool, arguments = self._admitted(request, known, facts)
             content = await self._result(tool, arguments, request, facts, spans)
         except _Refusal as refusal:
             run.meter.tool_failed()
@@ -65,29 +75,30 @@ class ToolDoor:
         await run.secure()
         return ToolAnswer(request.id, request.name, content, ok=True)
 
-    async def _recalled(self, request: ToolRequest) -> ToolAnswer:
+    async def _recalled(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
         """What an earlier attempt of the run answered to this very call; that is on record, and not told again."""
         run = self._run
         await asyncio.sleep(0)
         try:
-            tool, arguments = self._admitted(request, {}, quiet=True)
+            tool, arguments = self._admitted(request, known, {}, quiet=True)
             digest = digest_bytes(canonical(tool_request(tool, arguments)))
             n = run.occurrences.next(MAIN_SCOPE, digest)
             entry = run.recalled(digest, n)
             if entry is None:
                 run.check(replay_miss("tool", run, digest, n))
                 raise RunOver
-            content = _checked(tool, await self._answered(entry, {}))
+            for data in entry.response.get("fallbacks", ()):
+                run.fell_back(data, quiet=True)
+            content = _checked(tool, _said_by(entry))
         except _Refusal as refusal:
             run.meter.tool_failed()
             return ToolAnswer(request.id, request.name, refusal.text, ok=False)
         return ToolAnswer(request.id, request.name, content, ok=True)
 
     def _admitted(
-        self, request: ToolRequest, facts: dict[str, Any], *, quiet: bool = False
+        self, request: ToolRequest, tool: CompiledTool | None, facts: dict[str, Any], *, quiet: bool = False
     ) -> tuple[CompiledTool, dict[str, Any]]:
         """The tool and its checked arguments, if the policies allow the call."""
-        tool = self._run.compiled.tools.get(request.name)
         if tool is None:
             known = ", ".join(self._run.compiled.tools) or "none"
             raise _Refusal("unknown-tool", f"there is no tool {request.name!r}; tools are: {known}")
@@ -122,19 +133,31 @@ class ToolDoor:
         facts.update(digest=digest, n=n, argumentsDigest=digest_bytes(canonical(arguments)))
         facts["sideEffects"] = tool.spec.side_effects
         run.log.emit("tool.started", dict(facts), *spans)
-        response: dict[str, Any]
+        stand_ins = StandIns(run, self._results, arguments, request.id)
+
+        def entry(response: dict[str, Any]) -> JournalEntry:
+            return JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, stand_ins.journalled(response))
+
         try:
-            result = await self._obtain(tool, arguments, facts, spans[0])
-            content = _checked(tool, result)
-            response = {"result": result}
+            result = await self._obtain(tool, stand_ins, arguments, facts, spans)
+            content = _canonical(tool, result) if facts["source"] == "tool" else _checked(tool, result)
+            if facts["source"] == "tool":
+                self._cache.keep(run.call, tool, arguments, result)
         except _Refusal as refusal:
-            response = {"error": {"code": refusal.code, "what": refusal.fact, "text": refusal.text}}
-            facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
+            error = {"code": refusal.code, "what": refusal.fact, "text": refusal.text}
+            facts.update(await run.record(entry({"error": error})))
             raise
-        facts.update(await run.record(JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, response)))
+        facts.update(await run.record(entry({"result": result})))
         return content
 
-    async def _obtain(self, tool: CompiledTool, arguments: dict[str, Any], facts: dict[str, Any], span_id: str) -> Any:
+    async def _obtain(
+        self,
+        tool: CompiledTool,
+        stand_ins: StandIns,
+        arguments: dict[str, Any],
+        facts: dict[str, Any],
+        spans: tuple[str, str],
+    ) -> Any:
         """The result as the mode gives it; `facts` say where it came from."""
         run, writes = self._run, tool.spec.side_effects == "write"
         mode = run.call.mode
@@ -143,7 +166,7 @@ class ToolDoor:
             if entry is None:
                 run.check(replay_miss("tool", run, facts["digest"], facts["n"]))
                 raise RunOver
-            return await self._answered(entry, facts)
+            return await self._answered(tool, entry, stand_ins, facts)
         if mode == "dry":
             return self._example(tool, arguments, facts)
         if mode == "eval" and writes:
@@ -151,40 +174,40 @@ class ToolDoor:
         if mode == "shadow":
             entry = self._journalled(facts)
             if entry is not None:
-                return await self._answered(entry, facts)
+                return await self._answered(tool, entry, stand_ins, facts)
             if writes:
                 raise _shadow_refusal(tool)
-        facts["source"] = "tool"
-        return await self._called(tool, arguments, facts["callId"], span_id)
+        cached = self._cache.find(run.call, tool, arguments)
+        facts["source"] = "tool" if cached is None else "cache"
+        if cached is not None:
+            return cached
+        result = await stand_ins.result(tool, lambda one: self._called(one, arguments, facts["callId"], spans))
+        if stand_ins.used:
+            facts["source"] = "fallback"
+        return result
 
-    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, span_id: str) -> Any:
+    async def _called(self, tool: CompiledTool, arguments: dict[str, Any], call_id: str, spans: tuple[str, str]) -> Any:
         run = self._run
-        parent = traceparent(run.call.trace_id, span_id)
+        parent = traceparent(run.call.trace_id, spans[0])
         key = f"{run.call.run_id}/{call_id}"
-        if tool.spec.side_effects == "write":
+        writes = tool.spec.side_effects == "write"
+        if writes:
             run.check(self._unknown_outcome(tool, call_id, key))
-            await self._intend(tool, call_id, key)
-        timeout_s = tool.spec.timeout_ms / 1000
-        deadline = min(time.monotonic() + timeout_s, run.deadline)
+
+        async def before() -> None:
+            if writes:
+                await self._intend(tool, call_id, key)
+
+        deadline = min(time.monotonic() + tool.spec.timeout_ms / 1000, run.deadline)
         invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
-        overdue = f"{tool.component.ref} did not answer within {tool.spec.timeout_ms} ms"
+        call = LiveCall(tool, invocation, before, spans)
         try:
-            return await run.scope.run(self._runner.run(tool.component, invocation), timeout_s)
-        except (CallOverdue, TimeoutError):
-            run.check(run.out_of_time())
-            raise _Refusal("timeout", overdue) from None
-        except CallVanished:
-            raise _Refusal("failed", f"{tool.component.ref} cancelled itself") from None
-        except ToolFailed as error:
-            run.check(run.out_of_time())
-            if time.monotonic() >= deadline:
-                raise _Refusal("timeout", overdue) from None
-            raise _Refusal("failed", f"{tool.component.ref} failed", f"Error: {error.what}") from None
-        except (RunOver, asyncio.CancelledError):
+            return await ToolAttempts(run, self._runner, self._breakers, call).result()
+        except _Refusal as refusal:
+            if refusal.code == "breaker-open" and run.past is not None and call_id in run.past.open_intents:
+                # An earlier attempt of the run may have made the call: nothing may stand in for it.
+                raise _Refusal("failed", f"{refusal.fact}, and it may have been called already") from None
             raise
-        except Exception as error:
-            fact = f"{tool.component.ref} raised {type(error).__name__}"
-            raise _Refusal("failed", fact, f"Error: {fact}: {error}") from error
 
     async def _intend(self, tool: CompiledTool, call_id: str, key: str) -> None:
         """Makes the intent of a writing call durable before the call."""
@@ -221,14 +244,14 @@ class ToolDoor:
         journal = self._run.call.journal
         return journal.find(MAIN_SCOPE, facts["digest"], facts["n"]) if journal is not None else None
 
-    async def _answered(self, entry: JournalEntry, facts: dict[str, Any]) -> Any:
-        """What the journal says: the result, or the same refusal."""
+    async def _answered(
+        self, tool: CompiledTool, entry: JournalEntry, stand_ins: StandIns, facts: dict[str, Any]
+    ) -> Any:
+        """What the journal says: the result, or the same refusal, and what stood in for the tool."""
         facts["source"] = "journal"
         await asyncio.sleep(0)
-        if "error" in entry.response:
-            error = entry.response["error"]
-            raise _Refusal(error["code"], error["what"], error["text"])
-        return entry.response["result"]
+        stand_ins.repeat(tool, entry.response)
+        return _said_by(entry)
 
     def _example(self, tool: CompiledTool, arguments: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         result = tool.examples.get(canonical(arguments))
@@ -257,6 +280,14 @@ class ToolDoor:
         return result
 
 
+def _said_by(entry: JournalEntry) -> Any:
+    """The result that the entry holds; raises the refusal if it holds one."""
+    if "error" in entry.response:
+        error = entry.response["error"]
+        raise _Refusal(error["code"], error["what"], error["text"])
+    return entry.response["result"]
+
+
 def _shadow_refusal(tool: CompiledTool) -> _Refusal:
     """A writing call that production did not make: it is neither intended nor made, and the model is told so."""
     fact = f"a shadow run changes nothing: {tool.component.ref} writes, and production made no equal call"
@@ -281,6 +312,10 @@ def _checked(tool: CompiledTool, result: Any) -> str:
         faults = tool.output.faults(result)
         fact = f"the result of {tool.component.ref} breaks its schema: {places(faults)}"
         raise _Refusal("result", fact, f"Error: {fact}")
+    return _canonical(tool, result)
+
+
+def _canonical(tool: CompiledTool, result: Any) -> str:
     try:
         return canonical(result).decode()
     except (ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What a run does between start and end: the runtime's turn, the check of its output, and one repair turn."""
+"""What a run does between start and end: the runtime's turn, the check of its output, repair turns and the rule."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import orjson
 
 from penstock.contracts.canonical import canonical
 from penstock.engine.failure import Failure
+from penstock.engine.output_rule import OutputRule
 from penstock.engine.run import Run
 from penstock.engine.shape import Shape, places
 from penstock.errors import Fault
@@ -15,23 +16,30 @@ from penstock.pal import Doors, Message, RunOutcome, RunRequest, Runtime
 class RuntimeWork:
     """One run's work on one runtime."""
 
-    def __init__(self, run: Run, runtime: Runtime, doors: Doors, messages: tuple[Message, ...]) -> None:
+    def __init__(
+        self, run: Run, runtime: Runtime, doors: Doors, messages: tuple[Message, ...], rule: OutputRule
+    ) -> None:
         self._run = run
         self._runtime = runtime
         self._doors = doors
         self._messages = messages
+        self._rule = rule
 
     async def __call__(self) -> Any:
-        """The output that fits the agent's schema; the run is stopped if there is none after the repair turn."""
-        shape = self._run.compiled.output
-        outcome = await self._turn(self._messages)
-        output, faults = read_output(shape, outcome.output)
-        if faults:
-            repair: Message = {"role": "user", "content": _repair_text(faults)}
-            outcome = await self._turn((*self._messages, *outcome.messages, repair))
+        """The output that fits the agent's schema; the run is stopped if neither the model nor its rule gives one."""
+        shape, messages = self._run.compiled.output, self._messages
+        turns = 0
+        while True:
+            outcome = await self._turn(messages)
             output, faults = read_output(shape, outcome.output)
+            turns += 1
+            if not faults or turns >= self._rule.after_failures:
+                break
+            messages = (*messages, *outcome.messages, {"role": "user", "content": _repair_text(faults)})
         if faults:
-            what = f"the output breaks its schema after one repair turn: {places(faults)}"
+            output, faults = await self._rule.answer(outcome.output, faults)
+        if faults:
+            what = f"the output breaks its schema after {_told(turns - 1)}: {places(faults)}"
             self._run.check(Failure("schema", what, shape.where, "see the run's output in its journal"))
         return output
 
@@ -53,6 +61,12 @@ def read_output(shape: Shape, text: str) -> tuple[Any, list[Fault]]:
     except (ValueError, TypeError) as error:
         return None, [Fault(shape.where, 0, 0, "", f"the text is not JSON: {error}")]
     return value, [] if shape.fits(value) else shape.faults(value)
+
+
+def _told(repairs: int) -> str:
+    if repairs == 1:
+        return "one repair turn"
+    return f"{repairs} repair turns" if repairs else "the first answer"
 
 
 def _repair_text(faults: list[Fault]) -> str:

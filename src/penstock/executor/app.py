@@ -16,6 +16,7 @@ from penstock.executor.batch_routes import batch_routes
 from penstock.executor.executor import Executor
 from penstock.executor.history_routes import history_routes
 from penstock.executor.loopback import LoopbackOnly
+from penstock.executor.money_routes import money_routes
 from penstock.executor.openapi import describe
 from penstock.executor.payload_routes import payload_routes
 from penstock.executor.problems import Problem, internal, problem_of
@@ -36,7 +37,7 @@ def build_app(executor: Executor) -> ASGIApp:
     app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
     for routes in (
         *(history_routes, run_routes, batch_routes, state_routes, record_routes),
-        *(payload_routes, telemetry_routes),
+        *(payload_routes, money_routes, telemetry_routes),
     ):
         app.include_router(routes(executor))
     app.add_exception_handler(PenstockError, _refused)

@@ -37,7 +37,7 @@ async def assemble_draft(settings: Settings, draft: Resolved) -> EngineParts:
 
 
 def draft_call(settings: Settings, draft: Resolved, run_input: Any, **caller: Any) -> RunCall:
-    """The dry run of the draft for a caller (`tenant`, `user`, `session_id`, `stream`)."""
+    """The dry run of the draft for a caller (`tenant`, `user`, `session_id`, `stream`, `complexity`)."""
     release = draft.release
     return RunCall(
         release=release,

@@ -5,12 +5,15 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
+from penstock.engine.breakers.board import NO_ORDERS, BreakerBoard, Orders
+from penstock.engine.budgets.shared import SharedBudgets
 from penstock.engine.call import new_run_id
 from penstock.engine.claim_check import open_claim_check
 from penstock.engine.dispatch import Dispatcher
@@ -18,6 +21,7 @@ from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.router import RuntimeRouter
 from penstock.engine.trace_context import TraceParent
 from penstock.errors import PenstockError, Unavailable
+from penstock.executor.budgets import open_budgets
 from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.heartbeat import Heartbeat
@@ -59,8 +63,10 @@ class Executor:
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
         self.controls: ExecutorControls
+        self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
+        self.budgets: SharedBudgets
         self.payloads: PayloadReader
         self.intake = Intake(self)
         self.worker = QueueWorker(self)
@@ -86,15 +92,20 @@ class Executor:
         self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
+        self.breakers = BreakerBoard(self._operations.spec.breakers, self._breaker_orders)
+        self.parts.engine.controls = replace(self.parts.engine.controls, breakers=self.breakers)
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
         self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
         self.runs = RunReader(self.parts.engine, self.database)
+        operations, link = self._operations.spec, self.database
+        self.budgets = open_budgets(self.parts.engine, operations, lambda: link.database, self.parts.spool)
         self.payloads = PayloadReader(settings, self.database)
         try:
             await asyncio.to_thread(self.database.open)
         except PenstockError:
+            await self.budgets.close()
             await self.parts.close()
             raise
         await asyncio.to_thread(self.watch.start)
@@ -114,6 +125,8 @@ class Executor:
             await asyncio.to_thread(self._heartbeat.close)
         await asyncio.to_thread(self.watch.close)
         await self.worker.close()
+        await self.parts.engine.drain(0)
+        await self.budgets.close()
         await self.parts.close()
         await self.controls.close()
         await asyncio.to_thread(self.telemetry.close)
@@ -149,6 +162,13 @@ class Executor:
         """Returns once LiteLLM is loaded, cannot be, or is not needed: no run's time may hold its load."""
         await asyncio.to_thread(self._library.wait)
 
+    async def with_input(self, order: RunOrder, identity: Identity) -> RunOrder:
+        """The order with the input that it names by an id; raises `NotFound` for what is not the caller's."""
+        if order.context_ref_id is None:
+            return order
+        named = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
+        return replace(order, input=named, context_ref_id=None)
+
     async def submit(
         self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
     ) -> RunHandle:
@@ -160,11 +180,10 @@ class Executor:
             new_run_id(),
             order.version,
             order.stage or identity.stage,
+            order.complexity,
+            order.uses_cache,
         )
-        run_input = order.input
-        if order.context_ref_id is not None:
-            run_input = await asyncio.to_thread(self.payloads.input, order.context_ref_id, identity.tenant)
-        return await self._dispatcher.submit(agent, run_input, caller, mode=order.mode, stream=stream, parent=parent)
+        return await self._dispatcher.submit(agent, order.input, caller, mode=order.mode, stream=stream, parent=parent)
 
     async def drain(self, timeout_s: float) -> None:
         """Takes no new run from now on; waits for those in flight, then cancels what is left.
@@ -191,6 +210,11 @@ class Executor:
         while asked != self._asked:
             asked = self._asked
             await asyncio.sleep(QUIET_S)
+
+    @property
+    def operations(self) -> OperationsSpec:
+        """What the platform team set, as in force."""
+        return self._operations.spec
 
     @property
     def table(self) -> RoutingTable:
@@ -244,8 +268,14 @@ class Executor:
 
     def _operate_by(self, operations: OperationsSpec) -> None:
         """Puts what the platform team changed in force, for the next call of each run."""
+        self.budgets.operate_by(operations.budgets)
         self.controls.change(operations)
+        self.breakers.rule_by(operations.breakers)
         self.telemetry.use(operations.alerts)
+
+    def _breaker_orders(self) -> Orders:
+        current = self.watch.current
+        return current.breakers if current is not None else NO_ORDERS
 
     def _load(self, release: Release) -> None:
         if self._provider is None:

@@ -35,7 +35,7 @@ class Asked:
         """The caller's key, bound to all that makes another run of it."""
         identity, order = self.identity, self.order
         stage = order.stage or identity.stage
-        return self.wish.bound_to(order.input, order.session_id, order.version, stage, identity.user)
+        return self.wish.bound_to(order.input, order.session_id, order.version, stage, identity.user, order.complexity)
 
     def as_run(self) -> NewRun:
         """The run as the queue keeps it."""
@@ -125,6 +125,8 @@ def new_run(identity: Identity, order: RunOrder, line: int | None = None, parent
         "version": order.version,
         "stage": order.stage or identity.stage,
         "parent": parent,
+        "complexity": order.complexity,
+        "usesCache": order.uses_cache,
     }
     return NewRun(new_run_id(), order.input, asked, line)
 

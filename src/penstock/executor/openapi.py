@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from penstock.contracts.model_choice import COMPLEXITIES
 from penstock.executor.order import MODES, STAGES
 from penstock.executor.problems import MEDIA_TYPE
 
@@ -41,6 +42,7 @@ ORDER_SCHEMA: dict[str, Any] = {
         "version": {"type": "string", "description": "Exactly this version, wherever it stands."},
         "stage": {"enum": [*STAGES], "description": "Exactly this stage; never pins a session."},
         "mode": {"enum": [*MODES], "default": "live"},
+        "complexity": {"enum": [*COMPLEXITIES], "description": "Which of the agent's models answers, if it has more."},
     },
 }
 FEEDBACK_SCHEMA: dict[str, Any] = {
@@ -83,8 +85,10 @@ RESULT_SCHEMA: dict[str, Any] = {
                 "steps": {"type": "integer"},
             },
         },
+        "cached": {"type": "boolean", "description": "An earlier run's answer; only there if so."},
         "durationMs": _NUMBER,
         "ttftMs": _NUMBER,
+        "fallbacks": {"type": "array", "description": "What stood in for a model, a tool or an answer."},
         "contextRefId": {"type": "string", "description": "Where a large input is fetched: GET /v1/payloads/..."},
         "resultRefId": {"type": "string", "description": "Where a large output is fetched."},
         "feedback": {"type": "array", "description": "What users said of it, newest first; only where anybody did."},
@@ -143,6 +147,7 @@ def _run_operation() -> dict[str, Any]:
             header("X-Penstock-Tenant", "Whose run it is."),
             header("X-Penstock-User", "The person behind the request."),
             header("X-Penstock-Stage", "The same as `stage` in the body."),
+            header("Cache-Control", "no-cache or no-store: no earlier answer or result is given, none is kept."),
             header("Prefer", "respond-async: answered with 202 once the run is stored."),
             header("Idempotency-Key", "The same request with the same key makes one run; kept for a day."),
             header("traceparent", "W3C trace context: the run joins this trace. The answer names the run's span."),

@@ -9,11 +9,12 @@ from typing import Any, Literal, cast
 import orjson
 
 from penstock.contracts.document import VERSION_PATTERN
+from penstock.contracts.model_choice import COMPLEXITIES, Complexity
 from penstock.errors import Fault, Invalid, WrongUse
 
 STAGES = ("dev", "canary", "prod")
 MODES = ("live", "dry")
-FIELDS = ("input", "contextRefId", "sessionId", "version", "stage", "mode")
+FIELDS = ("input", "contextRefId", "sessionId", "version", "stage", "mode", "complexity")
 
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 _VERSION = re.compile(VERSION_PATTERN)
@@ -38,6 +39,8 @@ class RunOrder:
     stage: str | None = None
     mode: Literal["live", "dry"] = "live"
     context_ref_id: str | None = None
+    complexity: Complexity | None = None
+    uses_cache: bool = True
 
 
 def read_identity(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
@@ -55,6 +58,12 @@ def read_identity(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
     if stage is not None and stage not in STAGES:
         raise WrongUse(f"no stage {stage!r}", where="X-Penstock-Stage", now=f"stages are: {', '.join(STAGES)}")
     return Identity(tenant, user, stage)
+
+
+def wants_cache(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether an earlier answer may do: not with `Cache-Control: no-cache` or `no-store`, which mean the same here."""
+    said = b",".join(value for name, value in headers if name == b"cache-control").lower()
+    return not {word.strip() for word in said.split(b",")} & {b"no-cache", b"no-store"}
 
 
 def read_order(body: bytes) -> RunOrder:
@@ -80,6 +89,7 @@ def order_of(document: Any) -> RunOrder:
         document.get("stage"),
         cast(Literal["live", "dry"], document.get("mode", "live")),
         document.get("contextRefId"),
+        document.get("complexity"),
     )
 
 
@@ -103,9 +113,9 @@ def _value_faults(document: dict[str, Any]) -> Iterable[Fault]:
     version = document.get("version")
     if version is not None and not (isinstance(version, str) and _VERSION.match(version)):
         yield _fault("version", "must be a SemVer version", "such as 1.0.0")
-    for name, choices in (("stage", STAGES), ("mode", MODES)):
+    for name, choices in (("stage", STAGES), ("mode", MODES), ("complexity", COMPLEXITIES)):
         value = document.get(name)
-        if name in document and not (value is None and name == "stage") and value not in choices:
+        if name in document and not (value is None and name != "mode") and value not in choices:
             yield _fault(name, f"must be one of {', '.join(choices)}", "")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from penstock.errors import LimitReached, PenstockError
+from penstock.errors import BudgetSpent, LimitReached, PenstockError
 
 URN = "urn:penstock:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -23,6 +23,7 @@ TITLES: Mapping[str, str] = {
     "conflict": "Its state does not allow it",
     "invalid": "The request breaks its contract",
     "limit-reached": "A limit refuses it for now",
+    "budget-spent": "A budget is used up",
     "wrong-use": "The request makes no sense",
     "unavailable": "Something that it needs is away",
     "model-failed": "The model gave no usable answer",
@@ -128,7 +129,9 @@ def problem_of(error: PenstockError) -> Problem:
     if isinstance(error, LimitReached):
         retry_after_s = _whole_s(error.retry_after_s)
     faults = [fault.as_dict() for fault in getattr(error, "faults", ())]
-    extra = {"faults": faults} if faults else {}
+    extra: dict[str, Any] = {"faults": faults} if faults else {}
+    if isinstance(error, BudgetSpent):
+        extra["ledger"] = error.ledger
     return Problem(error.http_status, error.slug, error.what, error.where, error.now, retry_after_s, extra=extra)
 
 
@@ -146,8 +149,7 @@ def problem_of_run(run: Mapping[str, Any]) -> Problem:
         slug = f"{slug}:{code}"
     extra = {name: value for name, value in run.items() if name not in {"status", "output"}}
     extra["runStatus"] = ended
-    if error.get("faults"):
-        extra["faults"] = error["faults"]
+    extra |= {name: error[name] for name in ("faults", "ledger") if error.get(name)}
     return Problem(
         status,
         slug,

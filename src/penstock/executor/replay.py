@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.contracts.model_choice import Complexity
 from penstock.engine.assembly import assemble
 from penstock.engine.call import RunCall
 from penstock.engine.engine import Engine, RunHandle
@@ -110,6 +111,7 @@ def start_replay(engine: Engine, releases: ReleaseCache, stored: StoredRun, runt
         session_id=stored.row.get("sessionId"),
         history=stored.history,
         journal=stored.journal,
+        complexity=_asked_complexity(stored.events),
     )
     return engine.start(call)
 
@@ -123,6 +125,12 @@ def compare(stored: StoredRun, result: RunResult, events: Iterable[Mapping[str, 
         stored.output == result.output,
         result.error,
     )
+
+
+def _asked_complexity(events: Iterable[Mapping[str, Any]]) -> Complexity | None:
+    """What the run's caller said of the task: all other ways to a complexity lead to the same again."""
+    chosen = (event["data"] for event in events if event["type"] == "model.chosen")
+    return next((data["complexity"] for data in chosen if data["by"] == "request"), None)
 
 
 def _figures(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
 from penstock.executor.idempotency import read_wish
 from penstock.executor.intake import Asked
-from penstock.executor.order import read_identity, read_order
+from penstock.executor.order import read_identity, read_order, wants_cache
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
 from penstock.executor.sse import EventStream
 
@@ -63,7 +64,8 @@ class RunRoute:
         headers = scope["headers"]
         identity = read_identity(headers)
         wish = read_wish(headers)
-        order = read_order(await read_body(receive, headers))
+        written = replace(read_order(await read_body(receive, headers)), uses_cache=wants_cache(headers))
+        order = await self._executor.with_input(written, identity)
         agent, stream, parent = scope["path_params"]["agent"], _wants_stream(scope), parent_of(headers)
         if wish is not None:
             asked = Asked(agent, identity, order, wish, parent)

@@ -12,7 +12,7 @@ from penstock.executor.openapi import PROBLEMS
 
 
 def state_routes(executor: Executor) -> APIRouter:
-    """`/healthz`, `/readyz`, `/v1/routes`, `/v1/agents` and `/v1/limits`."""
+    """`/healthz`, `/readyz`, `/v1/routes`, `/v1/agents`, `/v1/limits` and `/v1/breakers`."""
     router = APIRouter(default_response_class=JsonAnswer)
 
     @router.get("/healthz", tags=["state"], summary="The process lives")
@@ -34,6 +34,10 @@ def state_routes(executor: Executor) -> APIRouter:
         table = executor.table.record
         rows = [_agent(name, table.agents[name]) for name in sorted(table.agents)]
         return JsonAnswer({"generation": table.generation, "agents": rows})
+
+    @router.get("/v1/breakers", tags=["state"], summary="What is left alone for now, and why", responses=PROBLEMS)
+    async def breakers() -> Response:
+        return JsonAnswer({"breakers": executor.breakers.as_documents()})
 
     @router.get("/v1/limits", tags=["state"], summary="The limits in force, and what is at work under them")
     async def limits() -> Response:

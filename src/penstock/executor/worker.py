@@ -268,7 +268,14 @@ class QueueWorker:
 def _caller(row: QueuedRun) -> Caller:
     order = row.order
     return Caller(
-        row.tenant, order.get("user"), order.get("sessionId"), row.run_id, order.get("version"), order.get("stage")
+        row.tenant,
+        order.get("user"),
+        order.get("sessionId"),
+        row.run_id,
+        order.get("version"),
+        order.get("stage"),
+        order.get("complexity"),
+        order.get("usesCache", True),
     )
 
 

@@ -47,8 +47,9 @@ def unit(context: GateContext, *, timeout_s: Annotated[int, Field(ge=1, le=3_600
     A tool without a test, or whose tests were all skipped, fails: what is not tested was not found to work. An http
     tool has no code that could be run here; its schemas and examples are the gate `schema`'s.
     """
-    tools = [tool for tool in context.release.tools if isinstance(tool.spec.implementation, PythonImplementation)]
-    without_code = len(context.release.tools) - len(tools)
+    all_tools = context.release.all_tools
+    tools = [tool for tool in all_tools if isinstance(tool.spec.implementation, PythonImplementation)]
+    without_code = len(all_tools) - len(tools)
     beside = f"; {_count(without_code, 'tool')} without code of its own" if without_code else ""
     if not tools:
         return Finding("passed", f"no tool to test{beside}", {"tools": 0, "tests": 0})

@@ -13,6 +13,7 @@ ACTIONS: tuple[str, ...] = get_args(Action)
 STAGES: tuple[str, ...] = get_args(Stage)
 ANY = "*"
 _NONE = -1
+_USER = "user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,10 @@ class Decider:
         for position, (_, rule) in enumerate(self._rules):
             self._lay_out(position, rule)
         resources = (pattern for _, rule in self._rules for pattern in _patterns(rule.resources))
-        subjects = (pattern for _, rule in self._rules for pattern in _patterns(rule.subjects))
         self._resource_cuts = _cuts(resources)
-        self._subject_cuts = _cuts(subjects)
+        self._subject_cuts = _cuts(self._subject_patterns())
+        self.asks_for_users = any(_names_users(pattern) for pattern in self._subject_patterns())
+        """Whether two users of one tenant may be decided on differently."""
 
     def decide(self, subjects: Collection[str], action: str, resource: str, stage: str) -> Decision:
         """Whether one of `subjects` (`agent:a`, `user:u`) may do `action` to `resource` (`tools/t`) at `stage`."""
@@ -72,6 +74,9 @@ class Decider:
         if allow < len(self._rules):
             return self._decision(allow, allowed=True)
         return Decision(False, None, None, "no rule allows it")
+
+    def _subject_patterns(self) -> Iterable[str]:
+        return (pattern for _, rule in self._rules for pattern in _patterns(rule.subjects))
 
     def _decision(self, position: int, *, allowed: bool) -> Decision:
         policy, rule = self._rules[position]
@@ -96,6 +101,10 @@ def _patterns(written: list[str] | None) -> list[str]:
 
 def _matches(pattern: str, text: str) -> bool:
     return text.startswith(pattern[:-1]) if pattern.endswith(ANY) else text == pattern
+
+
+def _names_users(pattern: str) -> bool:
+    return pattern.startswith(_USER) or (pattern.endswith(ANY) and pattern != ANY and _USER.startswith(pattern[:-1]))
 
 
 def _cuts(patterns: Iterable[str]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.errors import PenstockError
 from penstock.http_session import retry_after_s
-from penstock.pal import ModelCall, ModelFailed
+from penstock.pal import CallRefused, ModelCall, ModelFailed
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{2,59}")
 _REASONS: dict[int, tuple[str, str]] = {
@@ -24,8 +24,12 @@ _REASONS: dict[int, tuple[str, str]] = {
     429: ("refuses more calls for now (rate limit or quota)", "try again later"),
 }
 _CONNECTION = frozenset({"TransportError", "ClientError", "OSError"})
+_NOT_CONNECTED = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
+)
 _ANSWERED = frozenset({"APIStatusError", "HTTPStatusError"})
 _TIMEOUT, _RATE_LIMIT, _SERVER_FAULT = 408, 429, 500
+_REQUEST_AT_FAULT = frozenset({400, 413, 422})
 
 
 def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> PenstockError:
@@ -36,20 +40,32 @@ def model_failed(error: Exception, call: ModelCall, hidden: tuple[str, ...]) -> 
     status = getattr(error, "status_code", None)
     causes = _causes(error)
     if _any_of(causes, _CONNECTION):
-        return connection_failed(call)
+        return connection_failed(call, was_made=not _any_of(causes, _NOT_CONNECTED))
     if not isinstance(status, int) or (status >= _SERVER_FAULT and not _any_of(causes, _ANSWERED)):
         # LiteLLM says 500 of everything that it cannot read.
         return garbled(call, f"an answer that cannot be read ({kind})")
     return refused(call, status, _code(error, hidden), _retry_after(causes), f" ({kind})")
 
 
-def refused(call: ModelCall, status: int, code: str, retry_after: str | None, kind: str = "") -> ModelFailed:
-    """The error for an answer of this status; `code` is safe to show or empty, `kind` is put behind it."""
+def refused(
+    call: ModelCall, status: int, code: str, retry_after: str | None, kind: str = "", *, is_midway: bool = False
+) -> ModelFailed:
+    """The error for an answer of this status; `code` is safe to show or empty, `kind` is put behind it.
+
+    `is_midway` = an answer had begun, which may be charged for.
+    """
     reason, now = _REASONS.get(status, ("failed", "try again later"))
     told = f"the provider {reason}: {status}{f', {code}' if code else ''}{kind}"
     retryable = status in (_TIMEOUT, _RATE_LIMIT) or status >= _SERVER_FAULT
-    wait_s = retry_after_s(retry_after) if retryable and retry_after is not None else None
-    return ModelFailed(told, where=place(call), now=now, retryable=retryable, retry_after_s=wait_s)
+    failed = ModelFailed if is_midway else CallRefused
+    return failed(
+        told,
+        where=place(call),
+        now=now,
+        retryable=retryable,
+        retry_after_s=retry_after_s(retry_after) if retryable and retry_after is not None else None,
+        request_at_fault=status in _REQUEST_AT_FAULT,
+    )
 
 
 def timed_out(call: ModelCall) -> ModelFailed:
@@ -59,10 +75,10 @@ def timed_out(call: ModelCall) -> ModelFailed:
     return ModelFailed(told, where=place(call), now=now, retryable=True)
 
 
-def garbled(call: ModelCall, what: str) -> ModelFailed:
+def garbled(call: ModelCall, what: str, *, request_at_fault: bool = False) -> ModelFailed:
     """The error for an answer that breaks the chat protocol; `what` holds nothing of the answer itself."""
-    told = f"the provider gave {what}"
-    return ModelFailed(told, where=place(call), now="check the provider behind the model's apiBase")
+    told, now = f"the provider gave {what}", "check the provider behind the model's apiBase"
+    return ModelFailed(told, where=place(call), now=now, request_at_fault=request_at_fault)
 
 
 def place(call: ModelCall) -> str:
@@ -70,10 +86,14 @@ def place(call: ModelCall) -> str:
     return f"{call.ref} ({call.model})"
 
 
-def connection_failed(call: ModelCall) -> ModelFailed:
-    """The error for a connection that could not be made or broke."""
+def connection_failed(call: ModelCall, *, was_made: bool = True) -> ModelFailed:
+    """The error for a connection that could not be made or broke.
+
+    One that broke may have carried a request that is paid for; one that was never made has not.
+    """
     told = "the connection to the provider failed"
-    return ModelFailed(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
+    kind = ModelFailed if was_made else CallRefused
+    return kind(told, where=place(call), now="check the network and the model's apiBase", retryable=True)
 
 
 def _retry_after(causes: list[BaseException]) -> str | None:

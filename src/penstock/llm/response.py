@@ -64,9 +64,9 @@ def tokens_of(usage: Any, call: ModelCall) -> tuple[int, int]:
 
 
 def must_say_something(content: str | None, requests: tuple[ToolRequest, ...], call: ModelCall) -> None:
-    """Raises `ModelFailed` for an answer with neither text nor tool calls."""
+    """Raises `ModelFailed` for an answer with neither text nor tool calls: a model has that right, to its question."""
     if content is None and not requests:
-        raise garbled(call, "an empty answer: neither text nor tool calls")
+        raise garbled(call, "an empty answer: neither text nor tool calls", request_at_fault=True)
 
 
 def _count(usage: Any, name: str) -> int | None:

@@ -34,7 +34,7 @@ def release(context: dg.AssetExecutionContext, path: ReleasePath) -> dg.Material
         resolved = resolve(workspace.registry(head), agent, version, allow_retired=True)
         if workspace.settings.driver == "dagster":
             store_release(workspace, resolved)
-    parts = [resolved.release.agent, resolved.release.prompt, *resolved.release.tools]
+    parts = [resolved.release.agent, resolved.release.prompt, *resolved.release.all_tools]
     parts += [*resolved.release.policies, *resolved.release.models]
     rows = [dg.TableRecord({"document": part.ref, "digest": part.digest}) for part in parts]
     return dg.MaterializeResult(

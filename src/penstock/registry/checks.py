@@ -1,7 +1,10 @@
 """What must hold between documents, once each of them is well formed."""
 
+from penstock.registry.agent_checks import check_agents
+from penstock.registry.cache_checks import check_caches
 from penstock.registry.documents import Registry
 from penstock.registry.eval_checks import check_evals
+from penstock.registry.fallback_checks import check_rules, check_spare_params, check_tool_fallbacks
 from penstock.registry.fault_list import FaultList
 from penstock.registry.file_checks import collision_faults
 from penstock.registry.model_checks import check_costs, check_models
@@ -28,6 +31,11 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_schemas,
         check_params,
         check_examples,
+        check_agents,
+        check_caches,
+        check_tool_fallbacks,
+        check_spare_params,
+        check_rules,
         check_models,
         check_costs,
         check_policies,

@@ -15,6 +15,7 @@ from penstock.registry.eval_checks import eval_paths, judges_with_places
 from penstock.registry.layout import PIPELINE, Misplaced, Place, document_path, place_of
 from penstock.registry.reference_checks import missing_capabilities, pins_with_places
 from penstock.registry.source import Source
+from penstock.registry.spare_tools import spare_of
 from penstock.registry.suite_checks import live_versions
 from penstock.registry.tool_compatibility import ToolChange, tool_changes
 from penstock.registry.version_difference import Difference, closure_differences
@@ -120,6 +121,10 @@ def dependencies(registry: Registry, changed: Collection[str] = ()) -> dict[str,
         edges[str(agent.reference)] = evidence | _runtimes(registry, agent)
     for (name, version), entries in registry.code.items():
         edges[document_path("tools", name, version)] = {entry.path for entry in entries}
+    for tool in registry.of("tools"):
+        spare = spare_of(tool)
+        if spare is not None:
+            edges.setdefault(tool.path, set()).add(document_path(spare.folder, spare.name, spare.version))
     for name, suite in registry.evals.items():
         judges = [registry.find(judge) for judge, _ in judges_with_places(suite.spec)]
         runtimes = [_runtimes(registry, judge) for judge in judges if judge is not None]

@@ -6,6 +6,7 @@ from penstock.registry.documents import Registry
 from penstock.registry.eval_checks import eval_paths
 from penstock.registry.layout import RETIRED, SCORERS_FOLDER, STAGES_FOLDER, TEAMS, dataset_paths, document_path
 from penstock.registry.reference_checks import pins_with_places
+from penstock.registry.spare_tools import spare_of
 
 
 class Needs:
@@ -44,6 +45,8 @@ class Needs:
         for folder, name, version in registry.documents:
             if folder == "tools":
                 wanted.update(self._code.get((name, version), []))
+        spares = [spare for tool in registry.of("tools") if (spare := spare_of(tool)) is not None]
+        wanted.update(document_path(spare.folder, spare.name, spare.version) for spare in spares)
         wanted.update(document_path("tools", name, version) for name, version in registry.code)
         for agent in registry.of("agents"):
             wanted.update(document_path(pin.folder, pin.name, pin.version) for pin, _ in pins_with_places(agent))

@@ -86,17 +86,17 @@ def _value_faults(agent: Loaded, value: Any, variable: Variable) -> Iterator[tup
         compile_schema(agent.spec.input.schema_)
     except SchemaBroken:  # said where the schema stands
         return
-    reach = _reach(agent.spec.input.schema_, value.from_)
-    if reach == "nowhere":
+    reached = reach(agent.spec.input.schema_, value.from_)
+    if reached == "nowhere":
         yield f"{value.from_} leads to no property of the input", "name a property of spec.input.schema"
-    elif reach == "optional" and not variable.has_default:
+    elif reached == "optional" and not variable.has_default:
         hint = "make it required, or give the variable a default"
         yield f"{value.from_} is not required in the input, and the variable has no default", hint
 
 
-def _reach(schema: dict[str, Any], pointer: str) -> str:
+def reach(schema: dict[str, Any], pointer: str) -> str:
     """`required`, `optional` or `nowhere`: what a JSON pointer finds in every valid input."""
-    reach, node = "required", schema
+    found_in, node = "required", schema
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         parts = list(_alternatives(schema, node))
@@ -105,9 +105,9 @@ def _reach(schema: dict[str, Any], pointer: str) -> str:
             return "nowhere"
         is_object = any(part.get("type") == "object" for part in parts)
         if not is_object or not any(name in part.get("required", []) for part in parts):
-            reach = "optional"
+            found_in = "optional"
         node = found[0] if found and isinstance(found[0], dict) else {}
-    return reach
+    return found_in
 
 
 def _alternatives(root: dict[str, Any], node: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:

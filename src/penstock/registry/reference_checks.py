@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from penstock.contracts.agent import AgentSpec
+from penstock.contracts.model_choice import COMPLEXITIES
 from penstock.contracts.reference import Reference
 from penstock.contracts.runtime import Runtime
 from penstock.contracts.stages import StagesSpec
@@ -21,14 +22,39 @@ def pins_with_places(agent: Loaded) -> Iterator[tuple[Reference, Path]]:
     """Every reference of an agent with its place in the document."""
     spec: AgentSpec = agent.spec
     yield Reference.parse(spec.prompt_ref), ("spec", "promptRef")
-    yield Reference.parse(spec.model_ref), ("spec", "modelRef")
-    for position, ref in enumerate(spec.fallback.models if spec.fallback is not None else []):
-        yield Reference.parse(ref), ("spec", "fallback", "models", position)
+    yield from ((Reference.parse(ref), at) for ref, at in _model_pins(spec))
+    yield from _fallback_pins(spec)
     for position, pin in enumerate(spec.tool_refs):
         place: Path = ("spec", "toolRefs", position)
         yield (Reference.parse(pin), place) if isinstance(pin, str) else (Reference.parse(pin.ref), (*place, "ref"))
     for position, ref in enumerate(spec.policy_refs):
         yield Reference.parse(ref), ("spec", "policyRefs", position)
+
+
+def _model_pins(spec: AgentSpec) -> Iterator[tuple[str, Path]]:
+    """The models with their places. By complexity, one may stand in several: it is pinned in the first."""
+    spares = spec.fallback.models if spec.fallback is not None else []
+    places: list[tuple[str, Path]] = [(ref, ("spec", "fallback", "models", at)) for at, ref in enumerate(spares)]
+    if isinstance(spec.model_ref, str):
+        yield from [(spec.model_ref, ("spec", "modelRef")), *places]
+        return
+    by_complexity: list[tuple[str, Path]] = [
+        (spec.model_ref.of(one), ("spec", "modelRef", one)) for one in COMPLEXITIES
+    ]
+    if spec.complexity is not None and spec.complexity.classifier is not None:
+        places.append((spec.complexity.classifier, ("spec", "complexity", "classifier")))
+    seen: set[str] = set()
+    for ref, place in [*by_complexity, *places]:
+        if ref not in seen:
+            seen.add(ref)
+            yield ref, place
+
+
+def _fallback_pins(spec: AgentSpec) -> Iterator[tuple[Reference, Path]]:
+    """What stands in for the agent's answer; its spare models stand with the others."""
+    rule = spec.fallback.rule if spec.fallback is not None else None
+    if rule is not None and rule.tool is not None:
+        yield Reference.parse(rule.tool), ("spec", "fallback", "rule", "tool")
 
 
 def check_pins(registry: Registry, faults: FaultList, warnings: FaultList) -> None:

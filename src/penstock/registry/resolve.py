@@ -19,6 +19,7 @@ from penstock.registry.documents import Loaded, Registry
 from penstock.registry.fault_list import FaultList
 from penstock.registry.reference_checks import DISABLED, pins_with_places
 from penstock.registry.source import EXECUTABLE
+from penstock.registry.spare_tools import spare_tools, spares_with_places
 
 MIN_ENGINE = "0.1.0"
 """The lowest engine that knows every field of v1 as it stands; a field added later raises it where it is used."""
@@ -60,6 +61,7 @@ def resolve(registry: Registry, name: str, version: str, *, allow_retired: bool 
                 )
                 for position, pin in enumerate(spec.tools)
             ],
+            **_spares(registry, agent, blobs),
             "policies": [PolicyComponent(**_head(registry.get(ref))) for ref in spec.policy_refs],
             "models": [ModelComponent(**_head(registry.get(ref))) for ref in spec.models],
             "minEngine": MIN_ENGINE,
@@ -69,9 +71,11 @@ def resolve(registry: Registry, name: str, version: str, *, allow_retired: bool 
 
 
 def closure(registry: Registry, agent: Loaded) -> list[Loaded]:
-    """The agent and every document that it pins, as far as they exist."""
+    """The agent and every document that it pins, as far as they exist; what its tools name to stand in for them too."""
     found = [registry.find(reference) for reference, _ in pins_with_places(agent)]
-    return [agent, *(loaded for loaded in found if loaded is not None)]
+    parts = {loaded.reference: loaded for loaded in found if loaded is not None}
+    parts |= {spare.reference: spare for spare in spare_tools(registry, agent)}
+    return [agent, *parts.values()]
 
 
 def closure_faults(registry: Registry, agent: Loaded, *, allow_retired: bool = False) -> list[Fault]:
@@ -93,10 +97,16 @@ def disabled_faults(registry: Registry, agent: Loaded) -> list[Fault]:
     if not disabled:
         return []
     faults = FaultList(registry.source.read)
-    for reference, place in pins_with_places(agent):
+    for reference, place in {**dict(spares_with_places(registry, agent)), **dict(pins_with_places(agent))}.items():
         if str(reference) in disabled:
             faults.blame(agent.path, place, f"{reference} {DISABLED}", "pin another version")
     return faults.faults
+
+
+def _spares(registry: Registry, agent: Loaded, blobs: dict[str, bytes]) -> dict[str, Any]:
+    """The release's spare tools; no field at all where there are none, as in the releases of earlier programs."""
+    tools = [ToolComponent(**_head(tool), files=_code(registry, tool, blobs)) for tool in spare_tools(registry, agent)]
+    return {"spareTools": tools} if tools else {}
 
 
 def _head(loaded: Loaded) -> dict[str, Any]:

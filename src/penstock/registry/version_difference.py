@@ -7,6 +7,7 @@ from typing import Any
 from penstock.registry.document_faults import pointer
 from penstock.registry.documents import Loaded, Registry
 from penstock.registry.reference_checks import pins_with_places
+from penstock.registry.spare_tools import spare_tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ def closure_differences(registry: Registry, before: Loaded, after: Loaded) -> It
 
 
 def _pins(registry: Registry, agent: Loaded) -> dict[str, Loaded]:
+    spares = {f"tools/{spare.reference.name}": spare for spare in spare_tools(registry, agent)}
     found = {f"{pin.folder}/{pin.name}": registry.find(pin) for pin, _ in pins_with_places(agent)}
+    found = {**spares, **found}
     return {place: loaded for place, loaded in found.items() if loaded is not None}
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from penstock.engine.model_retry import quiet_stamina
+from penstock.engine.patience import quiet_stamina
 from penstock.errors import PenstockError, Refused, Unavailable, WrongUse
 from penstock.release.clock import moment_of
 

@@ -98,4 +98,4 @@ def _entries(routes: AgentRoutes) -> list[tuple[str, str, str]]:
 
 def _parts(workspace: Workspace, release: str) -> set[str]:
     found = workspace.releases.get_release(release)
-    return {found.prompt.ref, *(part.ref for part in [*found.tools, *found.policies, *found.models])}
+    return {found.prompt.ref, *(part.ref for part in [*found.all_tools, *found.policies, *found.models])}

@@ -140,7 +140,7 @@ def closure(release: Release) -> list[dict[str, Any]]:
             "files": len(tool.files),
             "params": tool.params,
         }
-        for tool in release.tools
+        for tool in release.all_tools
     ]
     return sorted([*lines, *tools], key=lambda line: str(line["ref"]))
 

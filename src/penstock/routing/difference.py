@@ -1,4 +1,4 @@
-"""Difference: what changed for which agent between two routing tables."""
+"""Difference: what changed for which agent, and for which breaker, between two routing tables."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,10 @@ from penstock.contracts.routing_table import RoutingTable
 
 @dataclass(frozen=True, slots=True, order=True)
 class FieldChange:
-    """One field of one agent's entry; None = absent. `field` is empty when the whole agent came or went."""
+    """One field of one agent's entry; None = absent. `field` is empty when the whole agent came or went.
+
+    An operator's word on a breaker has the resource (`tools/search`) in place of the agent, and the field `breaker`.
+    """
 
     agent: str
     field: str
@@ -34,4 +37,13 @@ def difference(before: RoutingTable, after: RoutingTable) -> list[FieldChange]:
             for field in fields
             if old[agent].get(field) != new[agent].get(field)
         ]
-    return changes
+    return changes + _breaker_changes(before, after)
+
+
+def _breaker_changes(before: RoutingTable, after: RoutingTable) -> list[FieldChange]:
+    old, new = before.as_document()["breakers"], after.as_document()["breakers"]
+    return [
+        FieldChange(resource, "breaker", old.get(resource), new.get(resource))
+        for resource in sorted(old.keys() | new.keys())
+        if old.get(resource) != new.get(resource)
+    ]

@@ -24,7 +24,8 @@ def next_table(
 ) -> RoutingTable:
     """A table to come after `current`; `publish` gives it its generation, lineage and time.
 
-    `agents` must have `overlay` applied already (`penstock.routing.overlay`).
+    `agents` must have `overlay` applied already (`penstock.routing.overlay`). What operators ordered about breakers is
+    carried on.
     """
     return RoutingTable(
         lineage=current.lineage if current is not None else "",
@@ -33,6 +34,7 @@ def next_table(
         source=source,
         agents=dict(sorted(agents.items())),
         overlay={agent: entries for agent, entries in sorted(overlay.items()) if entries},
+        breakers=current.breakers if current is not None else {},
     )
 
 
@@ -40,8 +42,8 @@ def publish(store: ReleaseStore, change: Change) -> RoutingTable:
     """Puts what `change` makes of the table in force into force; returns the table that is then in force.
 
     `change` gets the table in force (None: the first) and is called again whenever somebody else published in
-    between, so it must be pure; it returns None, or a table with equal agents and overlay, when there is nothing to
-    do. The generation is the highest existing name + 1, complete or not, created exclusively.
+    between, so it must be pure; it returns None, or a table with equal agents, overlay and breakers, when there is
+    nothing to do. The generation is the highest existing name + 1, complete or not, created exclusively.
 
     Raises `Conflict` after 10 attempts, or when the store is of another lineage than its tables; `NotFound` or
     `Invalid` when a release or blob that the table names is not in the store; what `change` raises goes through.
@@ -81,7 +83,7 @@ def _is_equal(table: RoutingTable, current: RoutingTable | None) -> bool:
     if current is None:
         return False
     new, old = table.as_document(), current.as_document()
-    return bool(new["agents"] == old["agents"] and new["overlay"] == old["overlay"])
+    return all(new[part] == old[part] for part in ("agents", "overlay", "breakers"))
 
 
 def _require_releases(store: ReleaseStore, table: RoutingTable, current: RoutingTable | None) -> None:

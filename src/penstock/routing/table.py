@@ -1,6 +1,7 @@
 """The routing table as executors use it: loaded once, asked for every request."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from penstock.contracts import routing_table as contract
+from penstock.contracts.model_choice import Complexity
 from penstock.contracts.routing_table import AgentRoutes, CanaryEntry, Entry
 from penstock.errors import NotFound, Refused, Unavailable, WrongUse
 from penstock.routing.bucket import bucket
@@ -15,12 +17,18 @@ from penstock.routing.table_shape import WHOLE_BP, Document, named_releases, rea
 from penstock.store.objects import open_objects
 from penstock.store.releases import ReleaseStore
 
+_NO_ORDERS: Document = {}
+
 Reason = Literal["explicit version", "explicit stage", "session", "allow-list", "canary weight", "prod"]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own)."""
+    """Who asks, and for what; `version` and `stage` are explicit wishes (a permission of their own).
+
+    `complexity` is what he says of the task: it chooses among the release's models, never a release.
+    Without `uses_cache` every call is made anew.
+    """
 
     tenant: str | None
     user: str | None
@@ -28,6 +36,8 @@ class Caller:
     run_id: str
     version: str | None = None
     stage: str | None = None
+    complexity: Complexity | None = None
+    uses_cache: bool = True
 
     @property
     def is_explicit(self) -> bool:
@@ -139,6 +149,11 @@ class RoutingTable:
     def releases(self) -> frozenset[str]:
         """The digests of all releases that the table names."""
         return frozenset(named_releases(self._document))
+
+    @property
+    def breakers(self) -> Mapping[str, Document]:
+        """What operators ordered about breakers, by resource; the same object each time."""
+        return self._document.get("breakers", _NO_ORDERS)  # type: ignore[no-any-return]
 
     def as_document(self) -> Document:
         """The table as a JSON object."""

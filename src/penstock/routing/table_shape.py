@@ -68,6 +68,8 @@ def _check_table(table: Any) -> None:
             raise _Fault(f"overlay.{name} is no list")
         for entry in entries:
             _check_overlay(entry, f"overlay.{name}")
+    for resource, order in _object(table, "breakers", "").items():
+        _check_breaker(order, f"breakers.{resource}")
 
 
 def _check_source(source: Any) -> None:
@@ -145,6 +147,13 @@ def _check_overlay(entry: Any, at: str) -> None:
     quarantine = _object(entry, "quarantine", at)
     for digest in (*_list(quarantine, "add", at), *_list(quarantine, "remove", at)):
         _check_digest(digest, at)
+
+
+def _check_breaker(order: Any, at: str) -> None:
+    if type(order) is not dict or order.get("state") not in ("open", "closed"):
+        raise _Fault(f"{at}: state is none that is known")
+    for name in ("actor", "reason", "at"):
+        _text(order, name, at)
 
 
 def _check_digest(digest: Any, at: str) -> None:

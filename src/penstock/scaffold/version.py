@@ -13,6 +13,7 @@ from penstock.registry.layout import document_path
 from penstock.registry.source import EXECUTABLE
 from penstock.scaffold.template import Laid
 
+_DEEP_PINS = (("fallback", "models"), ("fallback", "tool"), ("complexity", "classifier"))
 Edit = tuple[int, int, str]
 """From, to (characters of the text), and what stands there instead."""
 
@@ -20,8 +21,8 @@ Edit = tuple[int, int, str]
 def version_files(registry: Registry, old: Reference, version: str, bumps: Sequence[Reference]) -> dict[str, Laid]:
     """Path -> file of the new version: the document, and a tool's code.
 
-    `bumps` moves the pins of an agent to these references. Raises `NotFound` when the old version or a bump does not
-    exist, `WrongUse` when the version is none or the document pins nothing of that name.
+    `bumps` moves the pins of an agent, or of a tool's fallback, to these references. Raises `NotFound` when the old
+    version or a bump does not exist, `WrongUse` when the version is none or the document pins nothing of that name.
     """
     require_version(version)
     loaded = registry.get(old)
@@ -65,13 +66,14 @@ def _pin_edits(loaded: Loaded, text: str, bumps: Sequence[Reference]) -> Iterato
 
 def _pins_of(loaded: Loaded, text: str) -> str:
     pins = [node.value for path, node in _scalars(loaded, text) if _is_pin(path)]
-    return f"it pins: {', '.join(pins)}" if pins else "only agents pin other documents"
+    return f"it pins: {', '.join(pins)}" if pins else "it pins nothing"
 
 
 def _is_pin(path: tuple[str | int, ...]) -> bool:
     if path[:1] != ("spec",) or len(path) == 1:
         return False
-    return path[1] in {"promptRef", "modelRef", "toolRefs", "policyRefs"} or path[1:3] == ("fallback", "models")
+    pins = {"promptRef", "modelRef", "toolRefs", "policyRefs"}
+    return path[1] in pins or path[1:3] in _DEEP_PINS or path[1:4] == ("fallback", "rule", "tool")
 
 
 def _scalars(loaded: Loaded, text: str) -> Iterator[tuple[tuple[str | int, ...], yaml.ScalarNode]]:

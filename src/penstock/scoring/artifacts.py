@@ -70,7 +70,11 @@ def _scorer(evaluation: Evaluation, verdict: ScorerVerdict) -> Document:
         "labels": dict(verdict.labels) or None,
         "judge": None
         if judge is None
-        else {"ref": judge.release.agent.ref, "release": judge.release.digest, "model": judge.release.models[0].ref},
+        else {
+            "ref": judge.release.agent.ref,
+            "release": judge.release.digest,
+            "model": judge.release.agent.spec.main_model,
+        },
         "calibration": None if calibration is None else {**calibration.as_document(), "dataset": use.calibration},
     }
 

@@ -21,7 +21,7 @@ class EngineJudge:
         self._release = resolved.release
         self._body = resolved.blobs[resolved.release.prompt.body]
         self._runtime = runtime
-        pinned = self._release.agent.spec.model_ref
+        pinned = self._release.agent.spec.main_model
         self._model = next(model for model in self._release.models if model.ref == pinned)
 
     @property

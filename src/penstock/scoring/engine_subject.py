@@ -68,8 +68,8 @@ class EngineSubject:
 
     @property
     def model(self) -> str:
-        """The name of the release's model."""
-        pinned = self.release.agent.spec.model_ref
+        """The name of the model that answers by default."""
+        pinned = self.release.agent.spec.main_model
         return next(model.name for model in self.release.models if model.ref == pinned)
 
     def key(self, case: EvalCase, repeat: int) -> TrialKey:

@@ -79,7 +79,7 @@ def side_effects(pairs: Iterable[TrialPair], candidate: Release) -> SideEffects:
     counted: Counter[str] = Counter()
     for pair in pairs:
         for call in pair.candidate.calls:
-            if call.source == "tool":
+            if call.source in {"tool", "fallback"}:  # what stands in for a tool writes no more than that does
                 counted["called_write" if call.name in writing else "called_read"] += 1
             elif call.source is not None:
                 counted[call.source] += 1

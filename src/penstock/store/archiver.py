@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, exists, func, select, tuple_, update
+from sqlalchemy import Connection, and_, exists, func, select, tuple_, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
 from penstock.store.archive import Archive
@@ -22,6 +23,7 @@ from penstock.store.payload_objects import PayloadLost
 from penstock.store.payloads import PayloadRows
 from penstock.store.run_day import day_of, first_id
 from penstock.store.run_scores import RunScoreStore
+from penstock.store.tables_queue import queued_runs
 
 BATCH_RUNS = 200
 FINAL = ("finished", "failed", "cancelled", "timed_out", "rejected")
@@ -189,14 +191,8 @@ class Archiver:
 
 def dead_runs(database: Database, until: str) -> list[RunHead]:
     """At most a batch of runs from before `until` (RFC 3339) that have events and no end: their process died."""
-    events, runs = tables.events.c, tables.runs.c
-    ids = (
-        select(events.run_id)
-        .distinct()
-        .where(events.run_id < first_id(until), ~exists().where(runs.run_id == events.run_id))
-        .order_by(events.run_id)
-        .limit(BATCH_RUNS)
-    )
+    events = tables.events.c
+    ids = select(events.run_id).distinct().where(is_of_dead_run(until)).order_by(events.run_id).limit(BATCH_RUNS)
     heads: dict[str, RunHead] = {}
     with database.read() as connection:
         found = connection.scalars(ids).all()
@@ -206,6 +202,13 @@ def dead_runs(database: Database, until: str) -> list[RunHead]:
                 first = orjson.loads(row.document)
                 heads[row.run_id] = RunHead(row.run_id, first.get("agent") or _NO_AGENT, first["time"])
     return list(heads.values())
+
+
+def is_of_dead_run(until: str) -> ColumnElement[bool]:
+    """Of rows of events: those of runs from before then that have no end, and wait in no queue for another executor."""
+    run_id = tables.events.c.run_id
+    ended, queued = exists().where(tables.runs.c.run_id == run_id), exists().where(queued_runs.c.run_id == run_id)
+    return and_(run_id < first_id(until), ~ended, ~queued)
 
 
 def _documents(connection: Connection, query: Any) -> list[dict[str, Any]]:

@@ -11,13 +11,13 @@ from penstock.contracts.document import duration_s
 from penstock.contracts.retention import RetentionRules
 from penstock.store import tables
 from penstock.store.archive import CONTENTS, FACTS
-from penstock.store.archiver import FINAL
+from penstock.store.archiver import FINAL, is_of_dead_run
 from penstock.store.database import Database
 from penstock.store.depots import Depots
 from penstock.store.erasure import open_erasures
 from penstock.store.objects import StoreMissing
 from penstock.store.payload_objects import RUNS, UPLOADS
-from penstock.store.run_day import day_at, first_id
+from penstock.store.run_day import day_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,7 @@ def plan_purge(database: Database, cutoffs: Cutoffs) -> RetentionFigures:
     """What a purge would do; nothing is changed. Raises `Unavailable` when database, payload store or archive fails."""
     depots = database.depots
     assert depots is not None, "a purge is of a project's database"
-    events = tables.events.c
-    dead = select(func.count(func.distinct(events.run_id))).where(
-        events.run_id < first_id(cutoffs.runs), ~exists().where(tables.runs.c.run_id == events.run_id)
-    )
+    dead = select(func.count(func.distinct(tables.events.c.run_id))).where(is_of_dead_run(cutoffs.runs))
     with database.read() as connection:
         figures = RetentionFigures(
             payload_runs=_count(connection, runs_with_contents(cutoffs.payloads)),

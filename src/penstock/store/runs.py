@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
 from penstock.store.archive_format import ArchivedRun
+from penstock.store.budget_ledger import BudgetLedger
 from penstock.store.clock import moment, now
 from penstock.store.database import Database
 from penstock.store.erasure import erase
@@ -55,12 +56,14 @@ class RunStore:
     def take_in(self, connection: Connection, records: Iterable[dict[str, Any]]) -> None:
         """The same within a transaction of the caller's."""
         by_kind: dict[str, list[dict[str, Any]]] = {"event": [], "run": [], "payload": [], "intent": []}
+        by_kind |= {"spending": [], "purse-closed": []}
         for record in records:
             by_kind.setdefault(record["kind"], []).append(record)
         self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
         self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
         self._payloads.add(connection, by_kind["payload"])
         self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+        BudgetLedger(self._database).take_in(connection, by_kind["spending"], by_kind["purse-closed"])
         _archive_again(connection, by_kind)
 
     def run(self, run_id: str) -> dict[str, Any] | None:
@@ -256,6 +259,7 @@ def _intent_row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_row(run: dict[str, Any]) -> dict[str, Any]:
+    usage = run.get("usage") or {}
     return {
         "run_id": run["runId"],
         "agent": run["agent"],
@@ -268,7 +272,10 @@ def _run_row(run: dict[str, Any]) -> dict[str, Any]:
         "session_id": run.get("sessionId"),
         "started_at": moment(run["startedAt"]),
         "duration_ms": run.get("durationMs"),
-        "cost_usd": (run.get("usage") or {}).get("costUsd"),
+        "cost_usd": usage.get("costUsd"),
+        "team": run.get("team"),
+        "prompt_tokens": usage.get("promptTokens"),
+        "completion_tokens": usage.get("completionTokens"),
         "document": _text(run),
     }
 

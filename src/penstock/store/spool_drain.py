@@ -10,9 +10,14 @@ import threading
 from pathlib import Path
 
 import orjson
+from sqlalchemy import select
 
 from penstock.errors import Invalid, Unavailable
+from penstock.store import tables
+from penstock.store.budget_ledger import give_up_blocks
 from penstock.store.database import Database
+from penstock.store.purse_file import NAME as PURSES
+from penstock.store.purse_file import read_purses
 from penstock.store.runs import RunStore
 from penstock.store.spool import Spool
 from penstock.store.spool_folder import LOCK, SpoolLock, held_bytes, segments
@@ -40,6 +45,7 @@ class SpoolDrain:
     ) -> None:
         self.problem: Unavailable | None = None
         self._folder = spool_folder
+        self._database = database
         self._runs = RunStore(database)
         self._spool = spool
         self._taken: dict[Path, int] = {}
@@ -104,12 +110,31 @@ class SpoolDrain:
             return 0  # its executor lives and drains it itself
         try:
             count = sum(self._drain_whole(path) for _, path in segments(folder))
+            self._lose_money(folder)
             with contextlib.suppress(OSError):
+                (folder / PURSES).unlink(missing_ok=True)
                 (folder / LOCK).unlink()
                 folder.rmdir()
             return count
         finally:
             lock.release()
+
+    def _lose_money(self, folder: Path) -> None:
+        """Gives back what an executor that died still held, as far as its spool and its purses tell.
+
+        One that ended well gave it back by its spool's last line.
+        """
+        executor = folder.name
+        with self._database.read() as connection:
+            held = connection.scalar(
+                select(tables.budget_blocks.c.executor).where(tables.budget_blocks.c.executor == executor).limit(1)
+            )
+        if held is not None:
+            with self._database.write() as connection:
+                purses = read_purses(folder) or {}
+                give_up_blocks(
+                    connection, executor, lambda one, nano: purses[one].unknown(nano) if one in purses else nano
+                )
 
     def _drain_own(self, spool: Spool) -> int:
         """Takes in the spool of this process; all its segments but the last one grow no more."""

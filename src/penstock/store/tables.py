@@ -30,6 +30,9 @@ runs = Table(
     Column("started_at", String(32), nullable=False),
     Column("duration_ms", Float),
     Column("cost_usd", Float),
+    Column("team", String(63)),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
     Column("document", Text, nullable=False),
     Column("archived_at", String(32)),
     Index("runs_by_release", "agent", "release", "stage", "mode", "started_at"),
@@ -225,6 +228,53 @@ executors = Table(
     Column("problem", Text),
     Column("at", String(32), nullable=False),
     Index("executors_by_time", "at"),
+)
+
+# What a holder (agent:<name>, team:<name>, tenant:<id>) spent in a period (a UTC day or month), and what executors hold
+# of it. Money is in billionths of a USD, so that sums are exact.
+budget_accounts = Table(
+    "budget_accounts",
+    metadata,
+    Column("holder", String(300), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("spent_nano", BigInteger, nullable=False),
+    Column("held_nano", BigInteger, nullable=False),
+    Column("alerted", Integer, nullable=False),
+)
+
+# What one executor holds of an account: drawn, and not known to be spent yet.
+budget_blocks = Table(
+    "budget_blocks",
+    metadata,
+    Column("executor", String(64), primary_key=True),
+    Column("holder", String(300), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("nano", BigInteger, nullable=False),
+    Column("since", String(32), nullable=False),
+    Index("budget_blocks_by_account", "holder", "period"),
+)
+
+# What was spent. `nano` NULL = the price is not known. `period` NULL = it counts in the day and in its month.
+budget_ledger = Table(
+    "budget_ledger",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("period", String(10)),
+    Column("agent", String(63)),
+    Column("team", String(63)),
+    Column("tenant", String(255)),
+    Column("run_id", String(64)),
+    Column("model", String(255)),
+    Column("nano", BigInteger),
+    Column("estimated", Integer, nullable=False),
+    Column("who", Text),
+    Column("reason", Text),
+    Index("budget_ledger_by_agent", "agent", "at"),
+    Index("budget_ledger_by_team", "team", "at"),
+    Index("budget_ledger_by_tenant", "tenant", "at"),
 )
 
 # The days of which runs are in the archive: whether to look there at all.

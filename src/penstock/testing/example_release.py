@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.contracts.agent import AgentSpec
 from penstock.contracts.canonical import digest, digest_bytes
 from penstock.contracts.release import Release
 from penstock.contracts.runtime import Runtime
@@ -25,13 +26,14 @@ def example_release(
     tools: Mapping[str, Mapping[str, Any]] | None = None,
     rules: Sequence[Mapping[str, Any]] = ALLOW_ALL,
     model: Mapping[str, Any] | None = None,
+    spare_tools: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Release, bytes]:
     """A release of an agent from text to text, and its prompt's body.
 
-    `agent` and `model` override fields of their specs; `tools` maps names to fields that differ from `TOWN_TOOL`;
-    `rules` are those of its only policy.
+    `agent` and `model` override fields of their specs, `model` those of every model that the agent pins; `tools` and
+    `spare_tools` map names to fields that differ from `TOWN_TOOL`; `rules` are those of its only policy.
     """
-    tools = tools or {}
+    tools, spare_tools = tools or {}, spare_tools or {}
     spec: dict[str, Any] = {
         "mode": "workflow",
         "promptRef": "prompts/clerk@1.0.0",
@@ -46,15 +48,20 @@ def example_release(
     model = {"model": "fake/one", "contextTokens": 8192, **(model or {})}
     variables = {"name": {"type": "string"}, "language": {"type": "string"}}
     prompt = _component("prompts", "Prompt", "clerk", {"role": "system", "variables": variables})
-    release = {
+    release: dict[str, Any] = {
         "agent": _component("agents", "Agent", name, spec),
         "prompt": {**prompt, "body": digest_bytes(BODY)},
-        "tools": [_component("tools", "Tool", tool, {**TOWN_TOOL, **fields}) for tool, fields in tools.items()],
+        "tools": _tools(tools),
+        **({"spareTools": _tools(spare_tools)} if spare_tools else {}),
         "policies": [_component("policies", "Policy", "default", {"rules": [dict(rule) for rule in rules]})],
-        "models": [_component("models", "Model", "fake", model)],
+        "models": [_component("models", "Model", name, model) for name in _model_names(spec)],
         "minEngine": "0.1.0",
     }
     return Release.model_validate(release), BODY
+
+
+def _model_names(spec: Mapping[str, Any]) -> list[str]:
+    return [ref.partition("/")[2].partition("@")[0] for ref in AgentSpec.model_validate(spec).models]
 
 
 def example_declaration(name: str = "direct", distribution: str = "penstock", **fields: Any) -> Runtime:
@@ -73,6 +80,10 @@ def example_declaration(name: str = "direct", distribution: str = "penstock", **
     }
     document = {"apiVersion": "penstock.dev/v1", "kind": "Runtime", "metadata": {"name": name}, "spec": spec}
     return Runtime.model_validate(document)
+
+
+def _tools(tools: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [_component("tools", "Tool", tool, {**TOWN_TOOL, **fields}) for tool, fields in tools.items()]
 
 
 def _component(folder: str, kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,12 @@ def document(kind: str, name: str, version: str, spec: dict[str, Any]) -> dict[s
     }
 
 
+RULES = {"rules": [
+    {"name": "strangers", "effect": "deny", "actions": ["run.start"], "subjects": ["tenant:stranger"], "reason": "no"},
+    {"name": "all", "effect": "allow", "actions": ["run.start", "model.use", "tool.call"]},
+]}  # fmt: skip
+
+
 def component(folder: str, written: dict[str, Any]) -> dict[str, Any]:
     """The document as a component of a release."""
     head = written["metadata"]
@@ -82,10 +88,12 @@ def make_release(
     parameters: dict[str, Any] | None = None,
     transport: str = "",
     tools: Mapping[str, Mapping[str, Any]] | None = None,
+    output_usd: float = 0,
 ) -> tuple[Release, dict[str, bytes]]:
     """A release; its prompt says its version, its model's spec the transport if one is given.
 
-    `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`).
+    `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`);
+    `output_usd` is the price of 1,000,000 tokens of an answer.
     """
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
@@ -104,19 +112,14 @@ def make_release(
             "limits": {"timeoutMs": 20_000},
         },
     )
-    start = ["run.start"]
-    rules = {"rules": [
-        {"name": "strangers", "effect": "deny", "actions": start, "subjects": ["tenant:stranger"], "reason": "no"},
-        {"name": "all", "effect": "allow", "actions": [*start, "model.use", "tool.call"]},
-    ]}  # fmt: skip
-    price = {"inputUsdPer1M": 0, "outputUsdPer1M": 0}
+    price = {"inputUsdPer1M": 0, "outputUsdPer1M": output_usd}
     asked = {"model": model, "parameters": parameters or {}, "contextTokens": 100_000, "price": price}
     asked |= {"transport": transport} if transport else {}
     made = Release.model_validate(
         {
             "agent": component("agents", pinned),
             "prompt": {**prompt, "body": digest_bytes(body)},
-            "policies": [component("policies", document("Policy", "default", "1.0.0", rules))],
+            "policies": [component("policies", document("Policy", "default", "1.0.0", RULES))],
             "models": [component("models", document("Model", "paced", "1.0.0", asked))],
             "minEngine": "0.1.0",
             **({"tools": [_noting_tool(name, fields) for name, fields in tools.items()]} if tools else {}),

@@ -50,7 +50,8 @@ class PacedProvider:
             retryable = order["fault"] != "final"
             raise ModelFailed("the model fell over", where="paced model", now="ask again", retryable=retryable)
         self._note(f"ended {text}")
-        return ModelAnswer(text, (), Usage(len(call.messages), len(words), 0.0))
+        output_usd = call.price.output_usd_per_1m if call.price is not None else 0.0
+        return ModelAnswer(text, (), Usage(len(call.messages), len(words), len(words) * output_usd / 1_000_000))
 
     def _note(self, line: str) -> None:
         if self._seen is not None:

@@ -1,5 +1,6 @@
-"""Tools at their pinned code. `ToolContext` is what a tool's author imports; nothing heavy comes with it."""
+"""Tools at their pinned code. `ToolContext` and `TryAgain` are what its author imports; nothing heavy comes along."""
 
 from penstock.tools.context import ToolContext
+from penstock.tools.try_again import TryAgain
 
-__all__ = ["ToolContext"]
+__all__ = ["ToolContext", "TryAgain"]

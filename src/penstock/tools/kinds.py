@@ -58,8 +58,8 @@ class ToolKinds:
 
         Blocks. Raises `Unavailable`, `Invalid`, `WrongUse` or `ToolFailed`.
         """
-        for kind in dict.fromkeys(map(_kind, release.tools)):
-            self._runner(kind).load([tool for tool in release.tools if _kind(tool) == kind])
+        for kind in dict.fromkeys(map(_kind, release.all_tools)):
+            self._runner(kind).load([tool for tool in release.all_tools if _kind(tool) == kind])
 
     async def run(self, tool: ToolComponent, call: ToolInvocation) -> dict[str, Any]:
         """The tool's result, not yet checked against its schema; raises `ToolFailed`."""

@@ -24,6 +24,7 @@ from penstock.tools.context import ToolContext
 from penstock.tools.deadline import in_time
 from penstock.tools.package import import_entry
 from penstock.tools.secret import declared_secrets, masked
+from penstock.tools.try_again import is_retryable, retry_after_s
 from penstock.tools.watchdog import Watchdog
 from penstock.tools.worker_pool import WorkerPool
 
@@ -132,7 +133,13 @@ class PythonToolRunner:
         try:
             return await self._pool.ask(loaded.code, request, self._hear(tool.ref, loaded.secret_names))
         except ToolFailed as error:
-            raise ToolFailed(masked(error.what, secrets), where=tool.ref, now=error.now) from None
+            raise ToolFailed(
+                masked(error.what, secrets),
+                where=tool.ref,
+                now=error.now,
+                retryable=error.retryable,
+                retry_after_s=error.retry_after_s,
+            ) from None
 
     def _hear(self, ref: str, names: list[str]) -> Callable[[str], None]:
         """What a worker prints is logged, without its secrets."""
@@ -173,4 +180,9 @@ def _copy(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _raised(error: BaseException, ref: str, secrets: Mapping[str, str]) -> ToolFailed:
-    return ToolFailed(masked(f"{type(error).__name__}: {error}"[:2000], secrets), where=ref)
+    return ToolFailed(
+        masked(f"{type(error).__name__}: {error}"[:2000], secrets),
+        where=ref,
+        retryable=is_retryable(error),
+        retry_after_s=retry_after_s(error),
+    )

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from penstock.tools.context import ToolContext
 from penstock.tools.package import import_entry
+from penstock.tools.try_again import is_retryable, retry_after_s
 
 Request = dict[str, Any]
 
@@ -90,7 +91,7 @@ def _answer(tool: Callable[..., Any], request: Request) -> dict[str, Any]:
 
             result = asyncio.run(result)
     except BaseException as error:
-        return {"error": _said(error)}
+        return {"error": _said(error), "retryable": is_retryable(error), "retryAfterS": retry_after_s(error)}
     return {"result": result}
 
 

@@ -99,7 +99,12 @@ class WorkerProcess:
         except (OSError, ValueError):
             raise self._ended() from None
         if "error" in answer:
-            raise ToolFailed(str(answer["error"]), where=self.code.ref)
+            raise ToolFailed(
+                str(answer["error"]),
+                where=self.code.ref,
+                retryable=answer.get("retryable") is True,
+                retry_after_s=answer.get("retryAfterS"),
+            )
         return answer  # type: ignore[no-any-return]
 
     def _ended(self) -> ToolFailed:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.engine.word_vectors import TENSOR, TOKENIZER, WEIGHTS, load_vectors
 from penstock.errors import Unavailable
 from penstock.scoring.scorer import Score, ScorerFailed
-from penstock.scoring.scorers.embedding import TENSOR, TOKENIZER, WEIGHTS, load_vectors
 from penstock.scoring.scorers.similarity import Method, similarity
 from penstock.testing.example_trial import example_scored
 
@@ -123,7 +123,7 @@ import socket, sys
 def refuse(*args, **kwargs):
     raise SystemExit("a network was asked")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from penstock.scoring.scorers.embedding import load_vectors
+from penstock.engine.word_vectors import load_vectors
 assert load_vectors().cosine("a cat", "a cat") > 0.99
 print(sorted({"wordllama", "requests"} & set(sys.modules)))
 """

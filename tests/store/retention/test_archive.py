@@ -132,6 +132,25 @@ def test_a_request_that_comes_while_its_run_is_archived_is_carried_on(
     assert archive(world).contents(run_id) == []
 
 
+def test_what_comes_while_a_request_is_carried_on_keeps_it_open(
+    world: OldRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = world.add(3, 1, is_large=True)
+    archive_all(world)
+    clear = Archive.erase
+
+    def erase_slowly(self: Archive, owner: str) -> None:
+        clear(self, owner)
+        world.store.ingest([claimed(world.objects, owner, "journal-1", "late")])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Archive, "erase", erase_slowly)
+        world.store.delete_payloads(run_id)
+    assert open_erasures(world.database) == [run_id]
+    world.store.delete_payloads(run_id)
+    assert world.objects.of_run(run_id) == []
+
+
 def test_what_comes_late_is_archived_too(world: OldRuns) -> None:
     """As from the spool of an executor that died days ago."""
     run_id, gone = world.add(3, 1), world.add(3, 2)

@@ -20,6 +20,7 @@ from penstock.store.database import Database
 from penstock.store.folder import FolderStore
 from penstock.store.payload_objects import RUNS, UPLOADS
 from penstock.store.purge import Purge
+from penstock.store.queue import NewRun, RunQueue, Terms
 from penstock.store.retention import Cutoffs, RetentionFigures, plan_purge
 from penstock.store.sessions import SessionStore
 from penstock.testing.old_runs import OldRuns, event, moment, old_id
@@ -60,6 +61,23 @@ def test_old_runs_go_and_are_read_from_the_archive(world: OldRuns) -> None:
     assert world.store.run(dead) is None
     assert len(world.store.events(dead)) == 1
     assert world.bodies(young) == [{"n": 9}, "output 9"]
+
+
+def test_a_run_that_waits_in_the_queue_is_not_dead(world: OldRuns) -> None:
+    waiting = old_id(60, 1)
+    RunQueue(world.database).accept(NewRun(waiting, {"n": 1}), Terms(None, "clerk", "async"))
+    world.store.ingest([event(waiting, 1, "run.started")])
+    assert plan(world).dead_runs == purge(world).dead_runs == 0
+    assert (len(world.store.events(waiting)), world.bodies(waiting)) == (1, [{"n": 1}])
+
+
+def test_what_cannot_be_archived_does_not_go(world: OldRuns) -> None:
+    lost, whole = world.add(40, 1, is_large=True), world.add(40, 2)
+    world.objects.delete(world.objects.of_run(lost))
+    work = Purge(world.database, Cutoffs.of(rules()))
+    assert (work.run().runs, len(work.problems)) == (1, 1)
+    assert [run["runId"] for run in world.store.runs()] == [lost]
+    assert (count(world, tables.payloads), world.bodies(whole)) == (2, [{"n": 2}, "output 2"])
 
 
 def test_payloads_may_go_before_their_runs(world: OldRuns) -> None:

@@ -133,6 +133,7 @@ _CALLS = (
         bounds=CALL_SECONDS,
     ),
     Metric("penstock_fallbacks_total", "counter", ("agent", "kind"), "1 for each fallback.used, by its `kind`"),
+    Metric("penstock_cached_answers_total", "counter", ("agent", "kind"), "1 for each cache.hit, by its `kind`"),
     Metric(
         "penstock_policy_denials_total",
         "counter",

@@ -46,6 +46,7 @@ class RunMetrics:
             "tool.failed": self._tool_called,
             "policy.decided": self._decided,
             "fallback.used": self._fell_back,
+            "cache.hit": self._cached,
             "breaker.opened": self._breaker,
             "breaker.closed": self._breaker,
             "budget.alerted": self._budget,
@@ -138,6 +139,9 @@ class RunMetrics:
 
     def _fell_back(self, event: Event) -> None:
         self._figures.add("penstock_fallbacks_total", (event["agent"], str(event["data"].get("kind", ""))))
+
+    def _cached(self, event: Event) -> None:
+        self._figures.add("penstock_cached_answers_total", (event["agent"], str(event["data"].get("kind", ""))))
 
     def _breaker(self, event: Event) -> None:
         resource, is_open = str(event["data"].get("resource", "")), event["type"] == "breaker.opened"

@@ -51,6 +51,8 @@ class LeanProvider:
             raise garbled(call, "an answer that is no HTTP") from None
         except (BodyTooLong, EventTooLong):
             raise garbled(call, "an answer that is too long to be read") from None
+        except aiohttp.ClientConnectorError:
+            raise connection_failed(call, was_made=False) from None
         except (aiohttp.ClientError, OSError):
             raise connection_failed(call) from None
 
@@ -129,7 +131,8 @@ def _chunk(event: bytes, call: ModelCall) -> dict[str, Any]:
     chunk = _parsed(event, call)
     if chunk.get("error"):
         code = part(chunk["error"], "code")
-        raise refused(call, code if isinstance(code, int) and code >= 400 else _SERVER_FAULT, "", None)
+        status = code if isinstance(code, int) and code >= 400 else _SERVER_FAULT
+        raise refused(call, status, "", None, is_midway=True)
     return chunk
 
 

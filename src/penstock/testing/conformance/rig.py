@@ -51,10 +51,11 @@ class Rig:
         *,
         tools: Mapping[str, Mapping[str, Any]] | None = None,
         rules: Sequence[Mapping[str, Any]] = ALLOW_ALL,
+        spare_tools: Mapping[str, Mapping[str, Any]] | None = None,
         **fields: Any,
     ) -> RunCall:
         """A call of an example release (see `example_release`); `fields` are the call's."""
-        release, body = example_release(agent, tools=tools, rules=rules)
+        release, body = example_release(agent, tools=tools, rules=rules, spare_tools=spare_tools)
         call = RunCall(release=release, prompt_body=body, runtime=self.name, input="hello")
         return replace(call, **fields)
 

@@ -22,6 +22,7 @@ from penstock.tools.secret import declared_secrets, masked
 RESULT_BYTES = 1024 * 1024
 """Most bytes of an answer."""
 _SAID_CHARACTERS = 300
+_CREDENTIALS = frozenset({401, 403, 407})
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _NO_TIME_LOST = "try again later"
 
@@ -135,7 +136,7 @@ def _refused(response: Any, body: bytes, ref: str, secrets: Mapping[str, str]) -
     said = masked(" ".join(body.decode("utf-8", "replace").split()), secrets)[:_SAID_CHARACTERS]
     what = f"it answered {status}{f': {said}' if said else ''}"
     if status not in _RETRYABLE:
-        return ToolFailed(what, where=ref)
+        return ToolFailed(what, where=ref, request_at_fault=status < 500 and status not in _CREDENTIALS)
     asked = response.headers.get("retry-after")
     wait_s = retry_after_s(asked) if asked is not None else None
     return ToolFailed(what, where=ref, now=_NO_TIME_LOST, retryable=True, retry_after_s=wait_s)

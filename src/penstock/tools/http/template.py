@@ -65,7 +65,8 @@ class RequestTemplate:
     def _segment(self, pointer: str, given: Mapping[str, Any]) -> str:
         text = self._text(value_at(given, pointer), pointer, "the url's path")
         if not text or _UP.search(text):
-            raise ToolFailed(f"{pointer} is {text!r}, which the url's path cannot hold", where=self._ref)
+            what = f"{pointer} is {text!r}, which the url's path cannot hold"
+            raise ToolFailed(what, where=self._ref, request_at_fault=True)
         return quote(text, safe="")
 
     def _query(self, given: Mapping[str, Any]) -> str:
@@ -83,7 +84,8 @@ class RequestTemplate:
         if isinstance(value, bool | int | float):
             return orjson.dumps(value).decode()
         kind = "missing" if value is ABSENT else f"of type {type(value).__name__}"
-        raise ToolFailed(f"{name} is {kind}: {place} takes text, numbers, true and false", where=self._ref)
+        what = f"{name} is {kind}: {place} takes text, numbers, true and false"
+        raise ToolFailed(what, where=self._ref, request_at_fault=True)
 
     def _headers(self, secrets: Mapping[str, str]) -> dict[str, str]:
         headers = {}

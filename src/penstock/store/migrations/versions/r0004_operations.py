@@ -1,4 +1,6 @@
-"""What operating executors takes: alerts; the archive's marks, claims of payloads, duties; accepted runs."""
+"""What operating executors takes: alerts; budgets and cost; archive, claims of payloads, duties; accepted runs."""
+
+import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,10 +10,14 @@ from penstock.store.clock import now
 revision = "0004"
 down_revision = "0003"
 
+BATCH = 1_000
+
 
 def upgrade() -> None:
     """Lays down the tables and columns, part by part."""
     _alerts()
+    _budgets()
+    _cost()
     _archive()
     _queue()
     _batches_and_keys()
@@ -117,3 +123,69 @@ def _batches_and_keys() -> None:
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["created_at"])
     op.create_index("idempotency_keys_by_target", "idempotency_keys", ["target"])
+
+
+def _budgets() -> None:
+    op.create_table(
+        "budget_accounts",
+        sa.Column("holder", sa.String(300), primary_key=True),
+        sa.Column("period", sa.String(10), primary_key=True),
+        sa.Column("spent_nano", sa.BigInteger, nullable=False),
+        sa.Column("held_nano", sa.BigInteger, nullable=False),
+        sa.Column("alerted", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "budget_blocks",
+        sa.Column("executor", sa.String(64), primary_key=True),
+        sa.Column("holder", sa.String(300), primary_key=True),
+        sa.Column("period", sa.String(10), primary_key=True),
+        sa.Column("nano", sa.BigInteger, nullable=False),
+        sa.Column("since", sa.String(32), nullable=False),
+    )
+    op.create_index("budget_blocks_by_account", "budget_blocks", ["holder", "period"])
+    op.create_table(
+        "budget_ledger",
+        sa.Column("id", sa.String(80), primary_key=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("at", sa.String(32), nullable=False),
+        sa.Column("day", sa.String(10), nullable=False),
+        sa.Column("period", sa.String(10)),
+        sa.Column("agent", sa.String(63)),
+        sa.Column("team", sa.String(63)),
+        sa.Column("tenant", sa.String(255)),
+        sa.Column("run_id", sa.String(64)),
+        sa.Column("model", sa.String(255)),
+        sa.Column("nano", sa.BigInteger),
+        sa.Column("estimated", sa.Integer, nullable=False),
+        sa.Column("who", sa.Text),
+        sa.Column("reason", sa.Text),
+    )
+    for holder in ("agent", "team", "tenant"):
+        op.create_index(f"budget_ledger_by_{holder}", "budget_ledger", [holder, "at"])
+
+
+def _cost() -> None:
+    """New columns of runs, filled from the documents that hold the same facts."""
+    op.add_column("runs", sa.Column("team", sa.String(63)))
+    op.add_column("runs", sa.Column("prompt_tokens", sa.BigInteger))
+    op.add_column("runs", sa.Column("completion_tokens", sa.BigInteger))
+    connection = op.get_bind()
+    after = ""
+    page = sa.text("SELECT run_id, document FROM runs WHERE run_id > :after ORDER BY run_id LIMIT :batch")
+    fill = sa.text(
+        "UPDATE runs SET team = :team, prompt_tokens = :prompt, completion_tokens = :done WHERE run_id = :id"
+    )
+    while rows := connection.execute(page, {"after": after, "batch": BATCH}).all():
+        connection.execute(fill, [_facts(run_id, json.loads(document)) for run_id, document in rows])
+        after = rows[-1][0]
+
+
+def _facts(run_id: str, run: dict[str, object]) -> dict[str, object]:
+    found = run.get("usage")
+    usage = found if isinstance(found, dict) else {}
+    return {
+        "id": run_id,
+        "team": run.get("team"),
+        "prompt": usage.get("promptTokens"),
+        "done": usage.get("completionTokens"),
+    }

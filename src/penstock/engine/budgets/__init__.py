@@ -1,0 +1,1 @@
+"""Budgets of agents, teams and tenants: shared by all executors, held before a call, never overshot."""

@@ -1,0 +1,1 @@
+"""Answers of runs and results of tools that are given again: in process, bounded, never across tenants."""

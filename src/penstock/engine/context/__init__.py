@@ -1,0 +1,1 @@
+"""The context budget: what of a long conversation goes to the model."""
