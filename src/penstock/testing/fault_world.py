@@ -4,11 +4,11 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import httpx
 
@@ -24,9 +24,11 @@ Action = Literal["delay", "cut", "half-open", "reset", "refuse", "hang", "kill"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 ON_THE_WIRE: frozenset[str] = frozenset({"delay", "cut", "half-open", "reset", "refuse"})
 LEASE_S = 1.5
-AGENTS = ("quick", "paced")
+AGENTS = ("quick", "paced", "spender", "plain")
 AT_ONCE = 4
-A_MINUTE = 1500
+A_MINUTE = 60
+A_DAY_USD = 2.0
+ANSWER_TOKENS, TOKEN_USD = 50, 0.001
 START_S = 60.0
 
 
@@ -45,9 +47,10 @@ class Fault:
 class FaultWorld:
     """PostgreSQL, Redis, a model server and two executors of one project. A context: they run inside it.
 
-    Two agents of a lean model: `quick` may have `AT_ONCE` runs at work, of `paced` `A_MINUTE` may begin in a minute.
-    The first executor is the one that faults of an executor meet. `resets` are the moments at which Redis lost what it
-    held, with the counts of rates.
+    Four agents of a lean model: `quick` may have `AT_ONCE` runs at work, of `paced` `A_MINUTE` may begin in a minute,
+    `spender` may spend `A_DAY_USD` a day, by some hundred calls, and nothing binds `plain`. The first executor is the
+    one that faults of an executor meet. `resets` are the moments at which Redis lost what it held, with the counts of
+    rates.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,6 +64,7 @@ class FaultWorld:
         self._model = ModelServer(in_process=True)
         self._proxies: dict[str, TcpProxy] = {}
         self._executors: list[Running] = []
+        self._progress: Callable[[], int] | None = None
 
     def __enter__(self) -> "FaultWorld":
         with contextlib.ExitStack() as stack:
@@ -81,8 +85,12 @@ class FaultWorld:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
 
-    def inflict(self, fault: Fault) -> None:
-        """Begins a fault, lets it last, and mends it; returns when the part is whole again."""
+    def inflict(self, fault: Fault, progress: Callable[[], int] | None = None) -> None:
+        """Begins a fault, lets it last, and mends it; returns when the part is whole again.
+
+        It lasts until `progress` has grown too; raises `AssertionError` if that does not.
+        """
+        self._progress = progress
         if fault.part == "executor":
             self._of_executor(fault)
         elif fault.action in ON_THE_WIRE:
@@ -96,16 +104,27 @@ class FaultWorld:
         return [log[log.index("Traceback") :] for log in logs if "Traceback" in log]
 
     def _release(self) -> None:
-        parameters = {"apiBase": f"http://127.0.0.1:{self._proxies['model'].port}/v1", "apiKey": "scripted"}
+        parameters: dict[str, object] = {
+            "apiBase": f"http://127.0.0.1:{self._proxies['model'].port}/v1",
+            "apiKey": "scripted",
+        }
         for agent in AGENTS:
-            choices: dict[str, Any] = {"model": "qa-rules+latency-30", "transport": "openai-compatible"}
-            release = self.world.release(agent, "1.0.0", mode="conversational", parameters=parameters, **choices)
+            release = self.world.release(
+                agent,
+                "1.0.0",
+                mode="conversational",
+                model="qa-rules+latency-30",
+                transport="openai-compatible",
+                parameters={**parameters, "maxTokens": ANSWER_TOKENS},
+                output_usd=1e6 * TOKEN_USD if agent == "spender" else 0,
+            )
             self.world.publish(**{agent: in_prod("1.0.0", release)})
         limits = {
             "agents": {"quick": {"concurrency": AT_ONCE}, "paced": {"ratePerMinute": A_MINUTE}},
             "maxWaitMs": 300,
         }
-        self.world.operate({"limits": limits})
+        budgets = {"agents": {"spender": {"day": {"hardUsd": A_DAY_USD}}}}
+        self.world.operate({"limits": limits, "budgets": budgets})
 
     def _launch(self) -> Running:
         number = len(self.world.running)
@@ -130,15 +149,24 @@ class FaultWorld:
             if running.process.stdout is not None:
                 running.process.stdout.close()
 
+    def _last(self, fault: Fault) -> None:
+        progress = self._progress
+        before = progress() if progress is not None else 0
+        time.sleep(fault.hold_s)
+        if progress is not None:
+            wait_until(lambda: progress() > before, what=f"something goes on while it lasts: {fault}")
+
     def _of_wire(self, fault: Fault, mode: Mode) -> None:
         proxy = self._proxies[fault.part]
         proxy.change(mode)
-        time.sleep(fault.hold_s)
-        proxy.change("pass")
+        try:
+            self._last(fault)
+        finally:
+            proxy.change("pass")
 
     def _of_process(self, fault: Fault) -> None:
         with {"hang": self._hanging, "kill": self._killed}[fault.action](fault.part):
-            time.sleep(fault.hold_s)
+            self._last(fault)
 
     @contextlib.contextmanager
     def _hanging(self, part: Part) -> Iterator[None]:
@@ -168,11 +196,11 @@ class FaultWorld:
         first = self._executors[0]
         if fault.action == "hang":
             first.process.send_signal(signal.SIGSTOP)
-            time.sleep(fault.hold_s)
+            self._last(fault)
             first.process.send_signal(signal.SIGCONT)
             return
         first.process.kill()
         first.process.wait()
-        time.sleep(fault.hold_s)
+        self._last(fault)
         self._executors[0] = self._launch()
         self.urls[0] = self._ready(self._executors[0])
