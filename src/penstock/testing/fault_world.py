@@ -28,6 +28,7 @@ AGENTS = ("quick", "paced", "spender", "plain")
 AT_ONCE = 4
 A_MINUTE = 60
 A_DAY_USD = 2.0
+OPEN_MS = 500
 ANSWER_TOKENS, TOKEN_USD = 50, 0.001
 START_S = 60.0
 
@@ -124,7 +125,8 @@ class FaultWorld:
             "maxWaitMs": 300,
         }
         budgets = {"agents": {"spender": {"day": {"hardUsd": A_DAY_USD}}}}
-        self.world.operate({"limits": limits, "budgets": budgets})
+        breakers = {"model": {"openMs": OPEN_MS}}
+        self.world.operate({"limits": limits, "budgets": budgets, "breakers": breakers})
 
     def _launch(self) -> Running:
         number = len(self.world.running)
