@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "unquarantine": ("rollback", "Lift the quarantine of a release."),
     "freeze": ("freeze", "Stop new runs."),
     "thaw": ("freeze", "Let new runs in again."),
+    "degrade": ("degrade", "Have runs ask a cheaper model first, or their own again."),
     "breaker": ("breaker", "Show, open and close breakers of tools and models."),
     "deprecate": ("retire", "Deprecate a version."),
     "disable": ("retire", "Disable a version or a whole agent."),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TRANSIENT = ("model", "runtime")
 """Codes of failures that may pass; all others would fail the same way again."""
+PASSING = ("limit", "unavailable")
+"""Codes of refusals that say nothing about the run: there is no place now, or nobody can say whether there is one."""
 BACKOFF_S = 2.0
 LONGEST_BACKOFF_S = 60.0
 TURNED_AWAY_S = 1.0
@@ -118,7 +120,7 @@ class QueuedLease:
         if self.is_awaited:
             return None  # its caller waits, and asks again or not
         if rejected:
-            return Delay(TURNED_AWAY_S, counts=False, error=error) if failure.code == "limit" else None
+            return Delay(TURNED_AWAY_S, counts=False, error=error) if failure.code in PASSING else None
         if failure.code in TRANSIENT and self.row.failures + 1 < self.tries:
             return Delay(backoff_s(self.row.failures), counts=True, error=error)
         return None

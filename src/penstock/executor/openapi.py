@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from penstock.contracts.model_choice import COMPLEXITIES
+from penstock.executor.openapi_answers import tell_answers
 from penstock.executor.order import MODES, STAGES
 from penstock.executor.problems import MEDIA_TYPE
 
@@ -139,6 +140,7 @@ def describe(app: FastAPI, run_path: str) -> None:
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = without()
+            tell_answers(document["paths"])
             document["paths"] = {run_path: {"post": _run_operation()}, **document["paths"]}
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= {"Problem": PROBLEM_SCHEMA, "RunOrder": ORDER_SCHEMA, "RunResult": RESULT_SCHEMA}
@@ -178,7 +180,7 @@ def _run_operation() -> dict[str, Any]:
                 "description": "The run finished; with stream=true: its events.",
                 "content": {
                     "application/json": {"schema": {"$ref": "#/components/schemas/RunResult"}},
-                    "text/event-stream": {"schema": _STRING},
+                    "text/event-stream": {},
                 },
             },
             "202": {

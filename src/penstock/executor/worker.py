@@ -33,6 +33,7 @@ SWEEP_S = 1.0
 TIDY_S = 600.0
 FOR_OTHERS = 4
 """Batches leave one place in so many to interactive runs."""
+LOST = "its lease ran out"
 HANDED_BACK = "the executor is shutting down"
 
 
@@ -44,7 +45,16 @@ class Holding:
     task: "asyncio.Task[None] | None" = None
     handle: RunHandle | None = None
     stream: bool = False
+    is_lost: bool = False
     begun: "asyncio.Future[RunHandle]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def give_up(self) -> None:
+        """Ends an attempt of which nothing is kept any more, and returns once it has: no run is twice in a process."""
+        self.is_lost = True
+        if self.handle is not None:
+            self.handle.cancel(LOST)
+        if self.task is not None:
+            await asyncio.wait({self.task})
 
 
 class QueueWorker:
@@ -145,7 +155,8 @@ class QueueWorker:
     async def _renew_on(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            attempts = {run_id: holding.lease.attempt for run_id, holding in self._holding.items()}
+            held = dict(self._holding)  # a run that is taken anew meanwhile is another attempt, and goes on
+            attempts = {run_id: holding.lease.attempt for run_id, holding in held.items()}
             try:
                 renewal = await asyncio.to_thread(self._store().renew, attempts)
             except PenstockError:
@@ -154,9 +165,9 @@ class QueueWorker:
                 LOG.exception("the leases could not be renewed")
                 continue
             for run_id in renewal.lost | renewal.cancelled:
-                holding = self._holding.get(run_id)
-                if holding is not None and holding.handle is not None:
-                    holding.handle.cancel("by request" if run_id in renewal.cancelled else "another executor has it")
+                handle = held[run_id].handle
+                if handle is not None:
+                    handle.cancel("by request" if run_id in renewal.cancelled else "another executor has it")
 
     async def _sweep(self) -> None:
         """Gives up what no person decided in time."""
@@ -184,18 +195,23 @@ class QueueWorker:
             observed=executor.telemetry.observed(NoSink()),
         )
         holding = Holding(lease, stream=stream)
+        before = self._holding.get(leased.row.run_id)
         self._holding[leased.row.run_id] = holding
-        holding.task = asyncio.create_task(self._run(leased, holding))
+        holding.task = asyncio.create_task(self._run(leased, holding, before))
         return holding
 
-    async def _run(self, leased: LeasedRun, holding: Holding) -> None:
-        """One attempt, from its lease to its end."""
+    async def _run(self, leased: LeasedRun, holding: Holding, before: Holding | None) -> None:
+        """One attempt, from its lease to its end; `before` is one of this executor's own whose lease ran out."""
         run_id = leased.row.run_id
         try:
+            if before is not None:
+                await before.give_up()
             holding.handle = await self._begin(leased, holding)
             holding.begun.set_result(holding.handle)
             if self._is_leaving:
                 holding.lease.is_leaving = True
+            if holding.is_lost:
+                holding.handle.cancel(LOST)
             await holding.handle.result()
         except (Postponed, LeaseLost):
             pass
@@ -207,7 +223,8 @@ class QueueWorker:
         finally:
             if not holding.begun.done():
                 holding.begun.cancel()
-            del self._holding[run_id]
+            if self._holding.get(run_id) is holding:  # else this executor itself took the run over
+                del self._holding[run_id]
             self.wake()
 
     async def _begin(self, leased: LeasedRun, holding: Holding) -> RunHandle:

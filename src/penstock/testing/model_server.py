@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -27,10 +28,13 @@ _CONTROL_S = 10.0
 
 
 class ModelServer:
-    """A running server, in a thread, or in a process of its own (for benchmarks). Sync and async context manager."""
+    """A running server, in a thread, or in a process of its own (for benchmarks). Sync and async context manager.
 
-    def __init__(self, *, in_process: bool = False) -> None:
-        self.port = 0
+    In a thread it takes `port`, 0 = a free one.
+    """
+
+    def __init__(self, *, in_process: bool = False, port: int = 0) -> None:
+        self.port = port
         self._in_process = in_process
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -79,6 +83,24 @@ class ModelServer:
             if self._process.stdout is not None:
                 self._process.stdout.close()
 
+    def pause(self) -> None:
+        """Lets the process hang: connections stay, and nothing is answered. Of a server in its own process only."""
+        self._owned.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Lets the process go on where it hung."""
+        self._owned.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends the process at once; `start` begins another, on another port."""
+        self._owned.kill()
+        self.stop()
+
+    @property
+    def _owned(self) -> "subprocess.Popen[str]":
+        assert self._process is not None, "the server has no process of its own"
+        return self._process
+
     def __enter__(self) -> "ModelServer":
         return self.start()
 
@@ -102,7 +124,7 @@ class ModelServer:
 
         def work() -> None:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(_serve(0, listening, stopping))
+                runner.run(_serve(self.port, listening, stopping))
 
         def stop() -> None:
             if not loop.is_closed():
