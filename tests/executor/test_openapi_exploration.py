@@ -29,7 +29,7 @@ from penstock.testing.executor_world import Running
 EXAMPLES = 12
 PATIENCE_S = 20.0
 CONFORMS: list[Any] = [status_code_conformance, content_type_conformance, response_schema_conformance]
-ROUTES = 26
+ROUTES = 28
 BOUNDED = settings(
     max_examples=EXAMPLES,
     derandomize=True,

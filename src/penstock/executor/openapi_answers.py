@@ -36,6 +36,12 @@ _BATCH = _object(
     batchId=_STRING, agent=_STRING, lines=_COUNT, status={"enum": ["running", "done"]}, cancelled={"type": "boolean"},
     acceptedAt=_STRING, counts={"type": "object", "additionalProperties": _COUNT}, url=_STRING, results=_STRING,
 )  # fmt: skip
+_REVIEW = _object(
+    runId=_STRING, callId=_STRING, state={"enum": ["open", "approved", "rejected", "expired"]}, agent=_STRING,
+    version=_STRING, tool=_STRING, toolRef=_STRING, arguments={"type": ["object", "null"]}, argumentsDigest=_STRING,
+    user=_NULLABLE, since=_STRING, expiresAt=_STRING, onExpiry={"enum": ["reject", "fail"]}, decidedAt=_NULLABLE,
+    decidedBy=_NULLABLE, comment=_NULLABLE, run=_STRING,
+)  # fmt: skip
 
 ANSWERS: Mapping[str, Content] = {
     "get /v1/runs": _json(_object(runs={"type": "array", "items": _RUN}, next=_NULLABLE)),
@@ -45,6 +51,8 @@ ANSWERS: Mapping[str, Content] = {
     "post /v1/runs/{run_id}/feedback": _json(
         _object(runId=_STRING, feedback={"type": "object"}, replaced={"type": "boolean"}, redacted={"type": "object"})
     ),
+    "get /v1/reviews": _json(_object(reviews={"type": "array", "items": _REVIEW})),
+    "post /v1/runs/{run_id}/decision": _json(_REVIEW),
     "get /v1/sessions/{session_id}": _list("agents", sessionId=_STRING),
     "post /v1/agents/{agent}/batches": _json(
         _object(batchId=_STRING, lines=_COUNT, status={"const": "queued"}, url=_STRING)
