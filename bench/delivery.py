@@ -1,4 +1,4 @@
-"""Promote -> live and rollback -> live in ten readers, with Git and with Git stopped; whom a growing canary moves."""
+"""Promotions, rollbacks and operators' orders until they are live in ten readers; whom a growing canary moves."""
 
 import math
 import os
@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.contracts.routing_table import RoutingTable as Table
+from penstock.release.breaker import order_breaker
 from penstock.release.canary import advance_by_hand
+from penstock.release.degrade import degrade, undegrade
 from penstock.release.driver import promote
 from penstock.release.reconcile import reconcile
 from penstock.release.rollback import roll_back
-from penstock.release.stops import unhold
+from penstock.release.stops import change_status, unhold
 from penstock.release.workspace import Workspace, open_workspace
 from penstock.routing import Caller, RoutingTable
 from penstock.settings import load_settings
@@ -54,7 +56,8 @@ def document(kind: str, name: str, version: str, spec: str) -> str:
 def agent(version: str) -> dict[str, str]:
     spec = (
         "{mode: workflow, promptRef: prompts/helper@1.0.0, modelRef: models/standard@1.0.0, "
-        "policyRefs: [policies/default@1.0.0], input: {schema: {type: string}}, output: {schema: {type: string}}, "
+        "policyRefs: [policies/default@1.0.0], fallback: {models: [models/small@1.0.0]}, "
+        "input: {schema: {type: string}}, output: {schema: {type: string}}, "
         "runtime: {selector: direct}}"
     )
     return {f"registry_repo/agents/helper/{version}.yaml": document("Agent", "helper", version, spec)}
@@ -69,6 +72,12 @@ FILES = {
     "registry_repo/models/standard/1.0.0.yaml": document(
         "Model",
         "standard",
+        "1.0.0",
+        "{model: scripted/qa-rules, contextTokens: 8000, price: {inputUsdPer1M: 0, outputUsdPer1M: 0}}",
+    ),
+    "registry_repo/models/small/1.0.0.yaml": document(
+        "Model",
+        "small",
         "1.0.0",
         "{model: scripted/qa-rules, contextTokens: 8000, price: {inputUsdPer1M: 0, outputUsdPer1M: 0}}",
     ),
@@ -173,6 +182,35 @@ def rounds(made: Project, readers: Readers, fresh: Callable[[], Workspace]) -> d
     return found
 
 
+def orders(made: Project, readers: Readers, fresh: Callable[[], Workspace]) -> dict[str, Times]:
+    """What operators order, with the remote moved away; each order is taken back at once."""
+    assert made.remote is not None
+    away = made.remote.with_name("away.git")
+    words: dict[str, tuple[Callable[[Workspace], object], Callable[[Workspace], object]]] = {
+        "freeze, Git stopped": (
+            lambda one: change_status(one, "freeze", "helper", "bench"),
+            lambda one: change_status(one, "thaw", "helper", "bench"),
+        ),
+        "degrade, Git stopped": (
+            lambda one: degrade(one, "helper", None, "bench"),
+            lambda one: undegrade(one, "helper", "bench"),
+        ),
+        "breaker, Git stopped": (
+            lambda one: order_breaker(one, "models/standard", "open", "bench"),
+            lambda one: order_breaker(one, "models/standard", "closed", "bench"),
+        ),
+    }
+    found = {name: Times() for name in words}
+    for _ in range(ROUNDS):
+        made.remote.rename(away)
+        for name, (given, taken_back) in words.items():
+            found[name].take(readers, fresh(), given)
+            taken_back(fresh())
+        away.rename(made.remote)
+        reconcile(fresh(), moves=False)
+    return found
+
+
 def growing(fresh: Callable[[], Workspace]) -> list[Table]:
     """The tables of a canary on its way through its steps."""
     to_canary(fresh())
@@ -253,7 +291,7 @@ def main() -> int:
         for stage in ("canary", "prod"):
             promote(fresh(), ("helper", "1.0.0", stage))
         with reading(folder, settings.poll_ms, fresh().releases.highest_generation()) as readers:
-            found = rounds(made, readers, fresh)
+            found = {**rounds(made, readers, fresh), **orders(made, readers, fresh)}
         over = print_times(found, settings.poll_ms / 1000)
         wrong = print_growth(growing(fresh))
     return 1 if over or wrong else 0

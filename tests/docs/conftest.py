@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -81,6 +82,8 @@ def world(worlds_folder: Path, warm_agentctl: Path, tmp_path: Path) -> Iterator[
     released  the demo's three clones: testcase-generator 1.0.0 in prod, 1.1.0 in dev with what canary asks for; it
               begins at the release manager
     served    the same with an executor on port 8080
+    no_provider, bad_release, tool_avalanche, cost_spike, mass_failure, no_database
+              an operator's clone and an executor on port 8080, in the trouble of that name (see operated_world.py)
     gitlab    the project at a GitLab of its own, with merge request 1 open; it begins at the bot's clone
     """
     with contextlib.ExitStack() as stack:
@@ -99,6 +102,8 @@ def _world(name: str, worlds: Path, tmp_path: Path, stack: contextlib.ExitStack)
         if name == "gitlab":
             environment |= _at_gitlab(folder, stack)
         return World(folder / "shop", environment)
+    if name in TROUBLES:
+        return _in_trouble(name, worlds, folder, environment, stack)
     assert name in {"released", "served"}, f"there is no world {name!r}"
     _copy(worlds, "released", folder, _make_released)
     for clone in ("author", "approver", "release-manager"):
@@ -106,6 +111,23 @@ def _world(name: str, worlds: Path, tmp_path: Path, stack: contextlib.ExitStack)
     environment["PENSTOCK_RELEASES_URL"] = str(folder / "releases")
     environment["PENSTOCK_DATABASE_URL"] = f"sqlite:///{folder / 'store.db'}"
     return World(folder / "release-manager", environment, SERVE if name == "served" else "")
+
+
+def _in_trouble(
+    name: str, worlds: Path, folder: Path, environment: dict[str, str], stack: contextlib.ExitStack
+) -> World:
+    """Models on their ports, an executor, and what went wrong."""
+    from penstock.testing.model_server import ModelServer
+
+    _copy(worlds, "operated", folder, _make_operated)
+    _git(folder / "operator", "remote", "set-url", "origin", str(folder / "author.git"))
+    ports = json.loads((folder / "ports.json").read_text("utf-8"))
+    for port in ports[1:] if name == "no_provider" else ports:
+        stack.enter_context(ModelServer(port=port))
+    environment["PENSTOCK_RELEASES_URL"] = str(folder / "releases")
+    environment["PENSTOCK_DATABASE_URL"] = f"sqlite:///{folder / 'disk/store.db'}"
+    environment["STOCK"] = str(folder / "shelf.json")
+    return World(folder / "operator", environment, SEND + TROUBLES[name].replace("SERVE\n", SERVE))
 
 
 def _at_gitlab(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
@@ -132,6 +154,43 @@ PIDS+=($!)
 curl --silent --output /dev/null --retry 300 --retry-delay 0 --retry-max-time 60 --retry-all-errors --fail \
   http://127.0.0.1:8080/readyz || { cat ../executor.log; exit 99; }
 """
+
+
+SEND = """\
+warm() { PATH=${WARM_AGENTCTL:+$WARM_AGENTCTL:}$PATH "$@"; }
+send() {  # agent, how many at once, input
+  local sent=()
+  for _ in $(seq $2); do
+    curl --silent --output /dev/null -H 'content-type: application/json' -d "{\\"input\\": \\"$3\\"}" \\
+      http://127.0.0.1:8080/v1/agents/$1/runs & sent+=($!)
+  done
+  wait "${sent[@]}"
+}
+stored() {  # what was answered is in the database as well
+  until curl --silent http://127.0.0.1:8080/metrics | grep -q "^penstock_spool_bytes 0.0"; do sleep 0.05; done
+}
+"""
+TROUBLES = {
+    "no_provider": "SERVE\nsend clerk 12 paper; stored\n",
+    "mass_failure": """\
+warm agentctl breaker open models/main --reason "maintenance tonight" > /dev/null || exit 99
+SERVE
+send scribe 12 ink; send clerk 2 ink; stored
+""",
+    "bad_release": """\
+warm agentctl promote clerk@1.2.0 --to canary > /dev/null && warm agentctl promote clerk@1.2.0 --to prod \\
+  --override --reason "it works here" > /dev/null || exit 99
+SERVE
+send clerk 12 paper; stored
+""",
+    "tool_avalanche": "mv $STOCK $STOCK.gone\nSERVE\nsend clerk 12 paper; stored\n",
+    "cost_spike": """\
+SERVE
+send clerk 3 paper; send clerk 3 "$(printf 'paper %.0s' $(seq 10000))"; stored
+""",
+    "no_database": "mv ../disk ../backup; touch ../disk\nSERVE\nsend clerk 4 paper\n",
+}
+"""What each trouble's shell does before the page's first command."""
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -187,6 +246,10 @@ def _make_project(folder: Path, environment: dict[str, str]) -> None:
 
 def _make_released(folder: Path) -> None:
     _run([sys.executable, str(HERE / "released_world.py"), str(folder)], folder.parent, _environment(folder.parent))
+
+
+def _make_operated(folder: Path) -> None:
+    _run([sys.executable, str(HERE / "operated_world.py"), str(folder)], folder.parent, _environment(folder.parent))
 
 
 def _git(folder: Path, *words: str) -> None:

@@ -121,7 +121,12 @@ STEPS = warmed_steps(PAGES)
 RUN_PAGES = [page for page in PAGES if any(not step.command.startswith("make ") for step in STEPS[page])]
 
 
-@pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
+def together(page: Path) -> Any:
+    """Runbooks run one after the other: the ports of their models are fixed by their world."""
+    return pytest.param(page, marks=[pytest.mark.xdist_group("runbooks")] if page.parent.name == "runbooks" else [])
+
+
+@pytest.mark.parametrize("page", map(together, RUN_PAGES), ids=lambda page: page.stem)
 def test_every_command_of_the_page_works(page: Path, world: Callable[[str], World], tmp_path: Path) -> None:
     todo = [step for step in STEPS[page] if not step.command.startswith("make ")]
     here = world(world_of(page))

@@ -35,6 +35,7 @@ TABLE: dict[str, Any] = {
             "disabled": ["0.2.0"],
             "quarantined": [DIGEST],
             "hold": {"by": "a"},
+            "degraded": {"model": "models/small@1.0.0", "by": "a", "since": "t", "reason": "r"},
         }
     },
     "overlay": {

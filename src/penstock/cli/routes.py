@@ -136,6 +136,8 @@ def _agent_line(name: str, entry: AgentRoutes, table: RoutingTable) -> str:
         parts.append(f"draining {', '.join(one.version for one in entry.draining)}")
     if entry.quarantined:
         parts.append(f"{len(entry.quarantined)} quarantined")
+    if entry.degraded:
+        parts.append(f"degraded to {entry.degraded.model}")
     if entry.hold:
         parts.append("on hold")
     if table.overlay.get(name):

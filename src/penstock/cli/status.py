@@ -54,6 +54,9 @@ def _text(one: AgentStatus) -> str:
     lines += [f"  quarantined {digest}" for digest in stages.quarantined]
     if stages.hold is not None:
         lines.append(f"  held by {stages.hold.by} since {stages.hold.since}: {stages.hold.reason}")
+    if stages.degraded is not None:
+        said = stages.degraded
+        lines.append(f"  degraded to {said.model} by {said.by} since {said.since}: {said.reason}")
     lines += [f"  not committed yet: {text}" for text in one.uncommitted]
     lines += [f"  drift: {text}" for text in one.drift]
     for step in one.steps:

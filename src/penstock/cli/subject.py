@@ -48,6 +48,9 @@ def standing_line(routes: AgentRoutes) -> str:
             parts.append(f"{place} {entry.version}")
     if routes.dev:
         parts.append(f"dev {', '.join(entry.version for entry in routes.dev)}")
+    if routes.degraded is not None:
+        one = routes.degraded
+        parts.append(f"degraded to {one.model} by {one.by}: {one.reason}")
     if routes.hold is not None:
         parts.append(f"held by {routes.hold['by']}: {routes.hold['reason']}")
     return "; ".join(parts) or "nothing stands anywhere"

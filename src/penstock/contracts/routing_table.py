@@ -35,6 +35,15 @@ class DrainingEntry(Entry):
     until: str
 
 
+class DegradedEntry(Record):
+    """The model that runs ask first, by an operator's word."""
+
+    model: str = Field(description="models/<n>@<v>; a release that pins another version of it asks that one.")
+    by: str
+    since: str
+    reason: str
+
+
 class AgentRoutes(Record):
     """One agent's entry: its stages file at `commit`, the overlay applied."""
 
@@ -50,6 +59,7 @@ class AgentRoutes(Record):
     disabled: list[Version] = Field(default_factory=list)
     quarantined: list[Digest] = Field(default_factory=list)
     hold: dict[str, Any] | None = None
+    degraded: DegradedEntry | None = None
 
 
 class TableSource(Record):

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from penstock.contracts.document import Digest, Document, Name, NamedMetadata, Spec, Version
+from penstock.contracts.reference import ModelRef
 
 Status = Literal["active", "frozen", "disabled"]
 
@@ -50,6 +51,15 @@ class Hold(Spec):
     reason: str
 
 
+class Degraded(Spec):
+    """Runs ask this model first until `agentctl degrade --off`."""
+
+    model: ModelRef
+    by: str
+    since: str
+    reason: str
+
+
 class StagesSpec(Spec):
     """Every version on main stands in exactly one place, draining apart."""
 
@@ -63,6 +73,7 @@ class StagesSpec(Spec):
     disabled: list[Version] = Field(default_factory=list)
     quarantined: list[Digest] = Field(default_factory=list, description="Releases that may not be promoted again.")
     hold: Hold | None = None
+    degraded: Degraded | None = None
 
 
 class Stages(Document):

@@ -10,6 +10,7 @@ import uuid_utils
 from penstock.contracts.event import Mode
 from penstock.contracts.model_choice import Complexity
 from penstock.contracts.release import Release
+from penstock.contracts.routing_table import DegradedEntry
 from penstock.engine.journal import Journal
 from penstock.engine.lease import RunLease
 from penstock.pal import Message
@@ -39,6 +40,7 @@ class RunCall:
     `routed_by` is the route's reason, None where no route chose the release. `is_batch` = others go first. A `lease` is
     of a queued run: another process may go on with it, or it goes on where another stopped. `complexity` is what the
     caller says of the task, None where he says nothing; without `uses_cache` no cache is read or written.
+    `degraded` names the model that is asked first.
     """
 
     release: Release
@@ -62,6 +64,7 @@ class RunCall:
     is_batch: bool = False
     complexity: Complexity | None = None
     uses_cache: bool = True
+    degraded: DegradedEntry | None = None
 
     @property
     def effective_stage(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from penstock.contracts.canonical import canonical
 from penstock.contracts.release import Release
 from penstock.engine.call import RunCall, new_trace_id
+from penstock.engine.degraded import degraded_before
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.lease import RunLease
 from penstock.engine.run import BeforeAnswer
@@ -151,6 +152,7 @@ class Dispatcher:
             history=trail.history,
             lease=trail.lease,
             is_batch=trail.lease.is_batch,
+            degraded=degraded_before(trail.lease.past.events) if trail.lease.past is not None else None,
         )
 
     async def _start_in(self, session: "_Session", call: RunCall, route: Route, *, moves: bool) -> RunHandle:
@@ -220,6 +222,7 @@ def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: C
         routed_by=route.reason,
         complexity=caller.complexity,
         uses_cache=caller.uses_cache,
+        degraded=route.degraded,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from penstock.engine.context.fitting import ContextFitting
 from penstock.engine.controls import Breakers, Budgets
+from penstock.engine.degraded import degraded_first
 from penstock.engine.deployment import Deployment
 from penstock.engine.model_choice import ModelChoice
 from penstock.engine.model_turn import ModelTurn, Question, failure_of
@@ -37,7 +38,7 @@ class ModelDoor:
         ends the run.
         """
         run, question = self._run, Question(messages, tools, response_format)
-        left = list(await self._choice.deployments())
+        left = degraded_first(run, await self._choice.deployments())
         while True:
             deployment = left.pop(0)
             turn = ModelTurn(run, self._provider, self._breakers, self._budgets, deployment)

@@ -65,6 +65,23 @@ FEEDBACK_BODY: dict[str, Any] = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Feedback"}}},
     }
 }
+DECISION_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["decision"],
+    "additionalProperties": False,
+    "properties": {
+        "decision": {"enum": ["approve", "reject"]},
+        "comment": {"type": "string", "minLength": 1, "maxLength": 4000, "description": "Stored redacted."},
+        "arguments": {"type": "object", "description": "In place of the model's; must fit the tool's input schema."},
+        "callId": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Where several calls wait."},
+    },
+}
+DECISION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Decision"}}},
+    }
+}
 RESULT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -127,7 +144,7 @@ def describe(app: FastAPI, run_path: str) -> None:
             document["paths"] = {run_path: {"post": _run_operation()}, **document["paths"]}
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= {"Problem": PROBLEM_SCHEMA, "RunOrder": ORDER_SCHEMA, "RunResult": RESULT_SCHEMA}
-            schemas |= {"Feedback": FEEDBACK_SCHEMA}
+            schemas |= {"Feedback": FEEDBACK_SCHEMA, "Decision": DECISION_SCHEMA}
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -8,6 +8,7 @@ from typing import Any
 from penstock.contracts.model_choice import Complexity
 from penstock.engine.assembly import assemble
 from penstock.engine.call import RunCall
+from penstock.engine.degraded import degraded_before
 from penstock.engine.engine import Engine, RunHandle
 from penstock.engine.journal import Journal
 from penstock.engine.result import RunResult
@@ -112,6 +113,7 @@ def start_replay(engine: Engine, releases: ReleaseCache, stored: StoredRun, runt
         history=stored.history,
         journal=stored.journal,
         complexity=_asked_complexity(stored.events),
+        degraded=degraded_before(stored.events),
     )
     return engine.start(call)
 

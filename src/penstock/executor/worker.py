@@ -19,6 +19,7 @@ from penstock.store.idempotency import purge_keys
 from penstock.store.queue import QueuedRun
 from penstock.store.queue_dead import DeadLetters
 from penstock.store.queue_lease import Delay, LeasedRun, LeaseLost, LeaseStore
+from penstock.store.reviews import ReviewStore
 
 if TYPE_CHECKING:
     from penstock.executor.executor import Executor
@@ -28,6 +29,7 @@ IDLE_S = 0.25
 """How often an executor with room looks for runs that others accepted."""
 RENEW_S = 0.5
 """How often it says that its runs go on, and hears which of them are to be ended."""
+SWEEP_S = 1.0
 TIDY_S = 600.0
 FOR_OTHERS = 4
 """Batches leave one place in so many to interactive runs."""
@@ -66,7 +68,7 @@ class QueueWorker:
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_leaving = False
-        self._tidied = 0.0
+        self._tidied = self._swept = 0.0
 
     def start(self) -> None:
         """Begins to take runs; until then those that callers wait for are run alone."""
@@ -124,6 +126,7 @@ class QueueWorker:
         while not self._is_leaving:
             self._news.clear()
             try:
+                await self._sweep()
                 taken = await self._claim()
                 await self._tidy()
             except PenstockError as problem:
@@ -166,6 +169,12 @@ class QueueWorker:
                 if handle is not None:
                     handle.cancel("by request" if run_id in renewal.cancelled else "another executor has it")
 
+    async def _sweep(self) -> None:
+        """Gives up what no person decided in time."""
+        if time.monotonic() - self._swept >= SWEEP_S:
+            self._swept = time.monotonic()
+            await asyncio.to_thread(ReviewStore(self._executor.database.database).expire)
+
     async def _tidy(self) -> None:
         """Forgets what nobody asks for any more, now and then."""
         if time.monotonic() - self._tidied < TIDY_S:
@@ -174,6 +183,7 @@ class QueueWorker:
         database = self._executor.database.database
         await asyncio.to_thread(purge_keys, database)
         await asyncio.to_thread(DeadLetters(database).purge_ended)
+        await asyncio.to_thread(ReviewStore(database).purge)
 
     def _take(self, leased: LeasedRun, *, stream: bool = False) -> Holding:
         executor = self._executor

@@ -20,6 +20,7 @@ from penstock.release.committing import Delivered, Written, commit_stages
 from penstock.release.condition import (
     Condition,
     blackout_conditions,
+    degraded_conditions,
     line_conditions,
     standing_conditions,
 )
@@ -158,13 +159,14 @@ def read_standing(workspace: Workspace, agent: str) -> Standing | None:
 
 
 def hindrances(workspace: Workspace, found: Standing) -> list[Condition]:
-    """What keeps the canary from going on beside its own step: drift, what Git lacks, a hold, the line, a blackout."""
+    """What keeps the canary from going on beside its own step: drift, a hold, a cheaper model, the line, a blackout."""
     spec = found.history.spec
     unmet = [Condition("obstacle", str(one)) for one in found.history.unresolved[:1]]
     unmet += [Condition("obstacle", sentence) for sentence in found.uncommitted]
     if spec.canary is None or spec.canary.version != found.version or spec.canary.step != found.rollout.number:
         unmet.append(Condition("obstacle", "the stages file says another canary than the table in force"))
     unmet += standing_conditions(found.agent, spec, found.release)
+    unmet += degraded_conditions(found.agent, spec, "canary")
     unmet += line_conditions(workspace.releases.line_stops())
     unmet += blackout_conditions(found.pipeline, found.agent, "canary", now())
     return unmet

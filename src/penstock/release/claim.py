@@ -70,6 +70,8 @@ def why_not(claim: Claim, releases: ReleaseStore) -> str | None:
         return found
     if claim.move.override:
         return _override(claim, releases)
+    if claim.before.degraded is not None and claim.stage != "dev":
+        return "the agent was degraded: its live runs were another model's"
     if claim.move.action == "advance":
         return _step(claim, releases)
     decisions = _decisions(claim, releases)

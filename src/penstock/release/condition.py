@@ -13,8 +13,10 @@ from penstock.contracts.stages import StagesSpec
 from penstock.release.blackout import closed, windows_of
 from penstock.release.clock import stamp
 
-Kind = Literal["obstacle", "place", "status", "hold", "line", "quarantine", "blackout", "canary", "gate", "approval"]
-OVERRIDABLE: frozenset[Kind] = frozenset({"canary", "gate", "approval"})
+Kind = Literal[
+    "obstacle", "place", "status", "hold", "degraded", "line", "quarantine", "blackout", "canary", "gate", "approval"
+]
+OVERRIDABLE: frozenset[Kind] = frozenset({"degraded", "canary", "gate", "approval"})
 """What a release manager's override lifts; the rest has a command of its own that lifts it, or an end."""
 WAITING: frozenset[Kind] = frozenset({"line", "blackout", "canary", "gate", "approval"})
 """What may be met later by doing nothing to the version: whoever asked for the move may wait for it."""
@@ -46,6 +48,15 @@ def standing_conditions(agent: str, stages: StagesSpec, release: Release | None)
         lift = f"`agentctl unquarantine {release.digest} --reason TEXT` lifts it"
         unmet.append(Condition("quarantine", f"release {release.digest} is quarantined; {lift}"))
     return unmet
+
+
+def degraded_conditions(agent: str, stages: StagesSpec, stage: Stage) -> list[Condition]:
+    """What live runs of a degraded agent show is of another model: nothing goes on to callers by it."""
+    if stages.degraded is None or stage == "dev":
+        return []
+    one = stages.degraded
+    told = f"degraded to {one.model} by {one.by} since {one.since}: {one.reason}"
+    return [Condition("degraded", f"{told}; `agentctl degrade {agent} --off` ends it")]
 
 
 def line_conditions(stops: Iterable[LineStop]) -> list[Condition]:

@@ -7,7 +7,7 @@ raises `Refused` with one sentence; nothing here reads a clock, a store or Git.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from penstock.contracts.stages import CanaryStanding, Draining, Hold, StagesSpec, Standing
+from penstock.contracts.stages import CanaryStanding, Degraded, Draining, Hold, StagesSpec, Standing
 from penstock.errors import Refused
 from penstock.release.canary_step import Share
 
@@ -152,6 +152,20 @@ def disable_agent(spec: StagesSpec) -> StagesSpec:
     if spec.status == "disabled":
         raise Refused("it is disabled already")
     return _with(spec, status="disabled")
+
+
+def degrade(spec: StagesSpec, degraded: Degraded) -> StagesSpec:
+    """Runs ask another model of the release first; what was said before is replaced."""
+    if spec.degraded is not None and spec.degraded.model == degraded.model:
+        raise Refused(f"it is degraded to {degraded.model} already")
+    return _with(spec, degraded=degraded)
+
+
+def undegrade(spec: StagesSpec) -> StagesSpec:
+    """Runs ask the release's models in its own order again."""
+    if spec.degraded is None:
+        raise Refused("it is not degraded")
+    return _with(spec, degraded=None)
 
 
 def deprecate(spec: StagesSpec, version: str) -> StagesSpec:

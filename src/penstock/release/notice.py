@@ -121,6 +121,8 @@ def _kinds(before: StagesSpec, after: StagesSpec) -> Iterator[str]:
         yield STATUS_KINDS[after.status]
     if before.hold != after.hold:
         yield "held" if after.hold is not None else "unheld"
+    if before.degraded != after.degraded:
+        yield "degraded" if after.degraded is not None else "undegraded"
     if set(after.quarantined) - set(before.quarantined):
         yield "quarantined"
     if set(before.quarantined) - set(after.quarantined):

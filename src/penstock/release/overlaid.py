@@ -43,7 +43,7 @@ def overlay_values(
     nothing. `releases` maps each version that stands in `after` to its digest.
     """
     old, new = before.as_document(), after.as_document()
-    changed = [key for key in ("status", "hold") if old[key] != new[key]]
+    changed = [key for key in ("status", "hold", "degraded") if old[key] != new[key]]
     moved = any(old[key] != new[key] for key in (*PLACES, *RETIRED))
     values = {key: _with_releases(key, new[key], releases, routes) for key in PLACES} if moved else {}
     return {

@@ -23,6 +23,7 @@ from penstock.release.condition import (
     Condition,
     Kind,
     blackout_conditions,
+    degraded_conditions,
     line_conditions,
     standing_conditions,
 )
@@ -114,6 +115,7 @@ def plan(situation: Situation) -> Plan:
     unmet = [Condition("obstacle", sentence) for sentence in situation.obstacles]
     unmet += [Condition("place", sentence) for sentence in place]
     unmet += standing_conditions(situation.agent, situation.stages, situation.release)
+    unmet += degraded_conditions(situation.agent, situation.stages, situation.stage)
     unmet += line_conditions(situation.line_stops)
     unmet += blackout_conditions(situation.pipeline, situation.agent, situation.stage, situation.now)
     unmet += [Condition("canary", sentence) for sentence in _canary_sentences(situation)]

@@ -47,7 +47,9 @@ def write_stages(agent: str, spec: StagesSpec) -> bytes:
     document = spec.as_document()
     if document["canary"] is not None and not document["canary"]["began"]:
         del document["canary"]["began"]
-    for field in FIELDS:
+    if document["degraded"] is None:  # a file that was written before there was the field keeps its bytes
+        del document["degraded"]
+    for field in filter(document.__contains__, FIELDS):
         value = document[field]
         if isinstance(value, list) and value:
             lines += [f"  {field}:", *(f"    - {_flow(item)}" for item in value)]
@@ -68,6 +70,7 @@ def stages_of(routes: AgentRoutes) -> StagesSpec:
         "disabled": list(routes.disabled),
         "quarantined": list(routes.quarantined),
         "hold": routes.hold,
+        "degraded": routes.degraded.as_document() if routes.degraded is not None else None,
     }
     if routes.canary is not None:
         one = routes.canary

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from penstock.contracts.routing_table import AgentRoutes, OverlayEntry
 from penstock.errors import Invalid
 
-FIELDS = frozenset({"status", "prod", "canary", "previous", "dev", "draining", "hold"})
+FIELDS = frozenset({"status", "prod", "canary", "previous", "dev", "draining", "hold", "degraded"})
 
 
 def apply_overlay(routes: AgentRoutes, entries: Iterable[OverlayEntry]) -> AgentRoutes:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from penstock.contracts import routing_table as contract
 from penstock.contracts.model_choice import Complexity
-from penstock.contracts.routing_table import AgentRoutes, CanaryEntry, Entry
+from penstock.contracts.routing_table import AgentRoutes, CanaryEntry, DegradedEntry, Entry
 from penstock.errors import NotFound, Refused, Unavailable, WrongUse
 from penstock.routing.bucket import bucket
 from penstock.routing.table_shape import WHOLE_BP, Document, named_releases, read_table
@@ -47,7 +47,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which release answers, on which runtime, in which stage, and why; `generation` is the table's."""
+    """Which release answers, on which runtime, in which stage, and why; `generation` is the table's.
+
+    `degraded`: which of its models is asked first, by an operator's word; never of what is tried in dev.
+    """
 
     agent: str
     version: str
@@ -56,6 +59,7 @@ class Route:
     stage: str
     reason: Reason
     generation: int
+    degraded: DegradedEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,8 @@ class RoutingTable:
         return Refused(f"{routing.name} is {status} and takes no new run{because}", now=now)
 
     def _route(self, agent: str, entry: Entry, stage: str, reason: Reason) -> Route:
-        return Route(agent, entry.version, entry.release, entry.runtime, stage, reason, self.generation)
+        degraded = self._agents[agent].routes.degraded if stage != "dev" else None
+        return Route(agent, entry.version, entry.release, entry.runtime, stage, reason, self.generation, degraded)
 
 
 def _standings(routes: AgentRoutes) -> list[_Standing]:

@@ -111,6 +111,15 @@ def _check_retired(routes: Document, at: str) -> None:
         _check_digest(digest, at)
     if routes.get("hold") is not None and type(routes["hold"]) is not dict:
         raise _Fault(f"{at}.hold is no object")
+    if routes.get("degraded") is not None:
+        _check_degraded(routes["degraded"], f"{at}.degraded")
+
+
+def _check_degraded(degraded: Any, at: str) -> None:
+    if type(degraded) is not dict:
+        raise _Fault(f"{at} is no object")
+    for field in ("model", "by", "since", "reason"):
+        _text(degraded, field, at)
 
 
 def _check_entry(entry: Any, at: str, place: str) -> None:

@@ -28,10 +28,13 @@ _CONTROL_S = 10.0
 
 
 class ModelServer:
-    """A running server, in a thread, or in a process of its own (for benchmarks). Sync and async context manager."""
+    """A running server, in a thread, or in a process of its own (for benchmarks). Sync and async context manager.
 
-    def __init__(self, *, in_process: bool = False) -> None:
-        self.port = 0
+    In a thread it takes `port`, 0 = a free one.
+    """
+
+    def __init__(self, *, in_process: bool = False, port: int = 0) -> None:
+        self.port = port
         self._in_process = in_process
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
@@ -121,7 +124,7 @@ class ModelServer:
 
         def work() -> None:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(_serve(0, listening, stopping))
+                runner.run(_serve(self.port, listening, stopping))
 
         def stop() -> None:
             if not loop.is_closed():
