@@ -116,7 +116,7 @@ async def ask_on(port: int, request: bytes, until: float, waits: list[float]) ->
             await reader.readuntil(b"\r\n0\r\n\r\n")
         else:
             await reader.readexactly(
-                next(int(line[15:]) for line in head.split() if line.startswith(b"content-length:"))
+                next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
             )
         waits.append(time.perf_counter() - begun)
     writer.close()

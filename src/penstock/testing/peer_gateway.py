@@ -54,7 +54,11 @@ def litellm_proxy(model_url: str) -> Iterator[Gateway]:
     config.write_text(json.dumps({"model_list": [{"model_name": "qa-rules", "litellm_params": parameters}]}))
     port = _free_port()
     words = [str(program), "--config", str(config), "--host", HOST, "--port", str(port), "--telemetry", "False"]
-    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    environment = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # it serves the loopback, for minutes
+    }
     with _running("LiteLLM's proxy", words, port, {}, environment) as gateway:
         yield gateway
 
