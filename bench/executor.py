@@ -1,8 +1,9 @@
-"""What HTTP costs a run: the executor as a process, beside a bare ASGI app on the same uvicorn in the same minute.
+"""What HTTP costs a run: the executor as a process, beside a bare ASGI app and other gateways in the same minutes.
 
 `instant` has a model in process and shows the executor's own cost (routing, policy, journal, events durable before the
-answer); `LiteLLM` and `lean` ask the scripted model server over HTTP, by the two transports of a model spec. CPU is the
-server process's alone, threads included; clients and the model server run beside it on the same cores.
+answer); `LiteLLM` and `lean` ask the scripted model server over HTTP, by the two transports of a model spec. LiteLLM's
+proxy and the Portkey gateway pass a bare completion on to the same model server. CPU is the server process's alone,
+threads included; clients and the model server run beside it on the same cores.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,23 +21,29 @@ from urllib.parse import urlsplit
 import httpx
 
 from penstock.contracts.routing_table import AgentRoutes, Entry
+from penstock.errors import Unavailable
 from penstock.testing.executor_world import (
     DIRECT,
     Running,
     World,
     empty_world,
     launch,
-    make_world,
     stopped_at_end,
     wait_until,
 )
 from penstock.testing.model_server import ModelServer
+from penstock.testing.peer_gateway import Gateway, litellm_proxy, portkey_gateway
 
 AT_ONCE = (1, 16, 64)
+JUDGED_AT = 16
 SECONDS = 1.5
 TEXT = "The user can reset the password within 15 minutes. " * 4
-BODY = json.dumps({"input": {"text": TEXT}}).encode()
+CHUNKS = 34
+LONG = ("The user can reset the password. " * 100)[: CHUNKS * 64 - 16]
 TICKS = os.sysconf("SC_CLK_TCK")
+CALLS_TOOL = {"direct": "look", "langgraph": "seek"}
+"""Agents that bear the name of their tool, which the scripted model therefore calls before it answers."""
+ONE_CALL = {"direct": "echo", "langgraph": "graph"}
 BARE = """
 import asyncio, socket, sys, uvicorn
 from penstock.executor.protocol import BoundedProtocol
@@ -54,11 +62,36 @@ uvicorn.Server(config).run([bound])
 
 @dataclass(frozen=True)
 class Figure:
-    """Answers a second, CPU microseconds an answer, and the 99th percentile of the waits (milliseconds)."""
+    """Answers a second, CPU microseconds an answer, and percentiles of the waits (milliseconds)."""
 
     per_s: float
     cpu_us: float
+    p50_ms: float
+    p95_ms: float
     p99_ms: float
+
+
+Figures = dict[tuple[str, int], Figure]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process under load."""
+
+    pid: int
+    port: int
+    headers: Mapping[str, str]
+
+    def request(self, path: str, document: object) -> bytes:
+        """The bytes of one request."""
+        body = json.dumps(document).encode()
+        fields = {"host": "localhost", "content-type": "application/json", "content-length": len(body), **self.headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def server_of(running: Running) -> Server:
+    return Server(running.process.pid, urlsplit(running.url).port or 0, {})
 
 
 def cpu_s(pid: int) -> float:
@@ -73,88 +106,152 @@ def resident_mb(pid: int) -> float:
 
 
 async def ask_on(port: int, request: bytes, until: float, waits: list[float]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
     while (begun := time.perf_counter()) < until:
         writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-        await reader.readexactly(length)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith(b"http/1.1 200"):
+            raise RuntimeError(f"{head.decode()}{(await reader.read(2_000)).decode()}")
+        if b"transfer-encoding: chunked" in head:
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+        else:
+            await reader.readexactly(
+                next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+            )
         waits.append(time.perf_counter() - begun)
     writer.close()
 
 
-async def measure(running: Running, agent: str, at_once: int) -> Figure:
-    port = urlsplit(running.url).port or 0
-    head = f"POST /v1/agents/{agent}/runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(BODY)}\r\n\r\n"
+async def measure(server: Server, request: bytes, at_once: int) -> Figure:
     waits: list[float] = []
-    cpu, begun = cpu_s(running.process.pid), time.perf_counter()
-    await asyncio.gather(*(ask_on(port, head.encode() + BODY, begun + SECONDS, waits) for _ in range(at_once)))
-    took, used = time.perf_counter() - begun, cpu_s(running.process.pid) - cpu
-    return Figure(len(waits) / took, used / len(waits) * 1e6, sorted(waits)[int(len(waits) * 0.99)] * 1e3)
+    cpu, begun = cpu_s(server.pid), time.perf_counter()
+    await asyncio.gather(*(ask_on(server.port, request, begun + SECONDS, waits) for _ in range(at_once)))
+    took, used = time.perf_counter() - begun, cpu_s(server.pid) - cpu
+    waits.sort()
+    p50, p95, p99 = (waits[int(len(waits) * share)] * 1e3 for share in (0.5, 0.95, 0.99))
+    return Figure(len(waits) / took, used / len(waits) * 1e6, p50, p95, p99)
 
 
-def show(name: str, ask: Callable[[int], Coroutine[None, None, Figure]]) -> None:
-    asyncio.run(ask(1))  # warm
+def show(figures: Figures, name: str, server: Server, request: bytes) -> None:
+    """Measures at each concurrency, prints, and keeps the figures under the name."""
+    asyncio.run(measure(server, request, 1))  # warm
     for at_once in AT_ONCE:
-        figure = asyncio.run(ask(at_once))
-        print(f"{name:28} {at_once:8} {figure.per_s:10.0f} {figure.cpu_us:10.0f} {figure.p99_ms:9.1f}", flush=True)
+        figure = figures[name, at_once] = asyncio.run(measure(server, request, at_once))
+        waits = f"{figure.p50_ms:9.1f} {figure.p95_ms:9.1f} {figure.p99_ms:9.1f}"
+        print(f"{name:40} {at_once:8} {figure.per_s:10.0f} {figure.cpu_us:10.0f} {waits}", flush=True)
 
 
-def on_both_runtimes(world: World, **model: object) -> None:
-    """`echo` on the direct runtime and `graph` on langgraph."""
+def released(world: World, **model: object) -> None:
+    """Agents of one model call, and with a tool call between two, on the direct runtime and on langgraph."""
     (world.root / "runtimes/langgraph.yaml").write_text(
         DIRECT.replace("name: direct", "name: langgraph")
         .replace("runtime: penstock", "runtime: langgraph")
         .replace("adapter: direct", "adapter: langgraph")
     )
-    agents = {
-        agent: AgentRoutes(prod=Entry(version="2.0.0", release=world.release(agent, "2.0.0", **model), runtime=runtime))
-        for agent, runtime in (("echo", "direct"), ("graph", "langgraph"))
-    }
-    world.publish(**agents)
+    for runtime in ("direct", "langgraph"):
+        tool = CALLS_TOOL[runtime]
+        for agent, tools in ((ONE_CALL[runtime], None), (tool, {tool: {}})):
+            release = world.release(agent, "2.0.0", tools=tools, **model)
+            world.publish(**{agent: AgentRoutes(prod=Entry(version="2.0.0", release=release, runtime=runtime))})
 
 
 def started(world: World, *words: str) -> Running:
-    running = launch([sys.executable, *words], world.root / f"errors-{len(world.running)}.txt")
+    notes = {"NOTES": str(world.root)}
+    running = launch([sys.executable, *words], world.root / f"errors-{len(world.running)}.txt", notes)
     world.running.append(running)
     return running
 
 
-def over_http(name: str, world: World) -> None:
-    """An executor as people start it; how soon it is ready, and what it holds at the end."""
-    words = ("-m", "penstock.cli.main", "--project", str(world.root), "serve", "--insecure-dev", "--port", "0")
+def runs(figures: Figures, name: str, world: World) -> None:
+    """An executor as people start it: every shape of run; how soon it is ready, and what it holds at the end."""
     begun = time.perf_counter()
+    words = ("-m", "penstock.cli.main", "--project", str(world.root), "serve", "--insecure-dev", "--port", "0")
     real = started(world, *words)
     wait_until(lambda: httpx.get(f"{real.url}/readyz").status_code == 200, what="ready", timeout_s=60)
-    ready_s = time.perf_counter() - begun
-    show(f"{name} over HTTP, direct", lambda at_once: measure(real, "echo", at_once))
-    show(f"{name} over HTTP, langgraph", lambda at_once: measure(real, "graph", at_once))
-    print(f"{name}: ready after {ready_s:.1f} s, {resident_mb(real.process.pid):.0f} MB at the end", flush=True)
+    ready_s, server = time.perf_counter() - begun, server_of(real)
+    for runtime in ("direct", "langgraph"):
+        one, two = (f"/v1/agents/{agents[runtime]}/runs" for agents in (ONE_CALL, CALLS_TOOL))
+        show(figures, f"{name}, {runtime}, one call", server, server.request(one, {"input": {"text": TEXT}}))
+        show(figures, f"{name}, {runtime}, two calls, a tool", server, server.request(two, {"input": {"text": TEXT}}))
+        request = server.request(f"{one}?stream=true", {"input": {"text": LONG}})
+        show(figures, f"{name}, {runtime}, stream", server, request)
+    print(f"{name}: ready after {ready_s:.1f} s, {resident_mb(server.pid):.0f} MB at the end", flush=True)
+
+
+def beside(figures: Figures, name: str, opened: AbstractContextManager[Gateway]) -> None:
+    """Another gateway with a bare completion and a stream; said and left out where it cannot be had."""
+    with ExitStack() as stack:
+        try:
+            gateway = stack.enter_context(opened)
+        except Unavailable as problem:
+            print(f"{name} is left out: {problem}", flush=True)
+            return
+        server = Server(gateway.process.pid, gateway.port, gateway.headers)
+        for shape, text, more in (("completion", TEXT, {}), ("stream", LONG, {"stream": True})):
+            chat = {"model": "qa-rules", "messages": [{"role": "user", "content": text}], **more}
+            show(figures, f"{name}, {shape}", server, server.request("/v1/chat/completions", chat))
+        print(f"{name}: ready after {gateway.ready_s:.1f} s, {resident_mb(server.pid):.0f} MB at the end", flush=True)
+
+
+def judge(figures: Figures) -> None:
+    """Holds the figures at `JUDGED_AT` against what is to be reached."""
+
+    def rate(name: str) -> float:
+        return figures[name, JUDGED_AT].per_s
+
+    def cpu(name: str) -> float:
+        return figures[name, JUDGED_AT].cpu_us
+
+    proxy, portkey = "LiteLLM's proxy, completion", "Portkey gateway, completion"
+    wanted: list[tuple[str, tuple[str, ...], Callable[[], float], Callable[[float], bool]]] = [
+        ("own CPU a run, all on, at most 300 us", (), lambda: cpu("instant, direct"), lambda found: found <= 300),
+        ("LiteLLM's SDK, runs/s of the proxy's completions, at least 1.7", (proxy,),
+         lambda: rate("LiteLLM, direct, one call") / rate(proxy), lambda found: found >= 1.7),
+        ("lean, runs/s of the proxy's completions, at least 10", (proxy,),
+         lambda: rate("lean, direct, one call") / rate(proxy), lambda found: found >= 10),
+        ("lean, runs/s of Portkey's completions, at least 1", (portkey,),
+         lambda: rate("lean, direct, one call") / rate(portkey), lambda found: found >= 1),
+        (f"lean, CPU of a stream of {CHUNKS} chunks to the proxy's, at most 0.1", (proxy,),
+         lambda: cpu("lean, direct, stream") / cpu("LiteLLM's proxy, stream"), lambda found: found <= 0.1),
+    ]  # fmt: skip
+    for name, needed, find, reached in wanted:
+        if all((peer, JUDGED_AT) in figures for peer in needed):
+            found = find()
+            print(f"{name}: {found:.2f}, {'reached' if reached(found) else 'NOT reached'}")
+        else:
+            print(f"{name}: not measured")
 
 
 def main() -> int:
-    """Prints the figures."""
-    print(f"{'':28} {'at once':>8} {'answers/s':>10} {'CPU us':>10} {'p99 ms':>9}")
+    """Prints the figures, and what they reach."""
+    print(f"{'':40} {'at once':>8} {'answers/s':>10} {'CPU us':>10} {'p50 ms':>9} {'p95 ms':>9} {'p99 ms':>9}")
+    figures: Figures = {}
     with (
         ModelServer(in_process=True) as model,
         tempfile.TemporaryDirectory() as folder,
-        stopped_at_end(make_world(Path(folder) / "instant")) as instant,
-        stopped_at_end(make_world(Path(folder) / "litellm")) as litellm,
+        stopped_at_end(empty_world(Path(folder) / "instant")) as instant,
+        stopped_at_end(empty_world(Path(folder) / "litellm")) as litellm,
         stopped_at_end(empty_world(Path(folder) / "lean")) as lean,
     ):
-        bare = started(instant, "-c", BARE)
-        show("bare ASGI app (limit)", lambda at_once: measure(bare, "echo", at_once))
-        on_both_runtimes(instant)
+        bare = server_of(started(instant, "-c", BARE))
+        show(figures, "bare ASGI app (limit)", bare, bare.request("/", {"input": {"text": TEXT}}))
+        for world in (instant, litellm, lean):
+            world.operate({"limits": {"global": {"ratePerMinute": None}}})
+        released(instant)
         quick = started(instant, "-m", "penstock.testing.paced_executor", str(instant.root), "-")
         wait_until(lambda: httpx.get(f"{quick.url}/readyz").status_code == 200, what="ready")
-        show("instant model, direct", lambda at_once: measure(quick, "echo", at_once))
-        show("instant model, langgraph", lambda at_once: measure(quick, "graph", at_once))
-        on_both_runtimes(litellm, model="openai/qa-rules", parameters=model.parameters)
-        on_both_runtimes(lean, model="qa-rules", parameters=model.parameters, transport="openai-compatible")
-        over_http("LiteLLM", litellm)
-        over_http("lean", lean)
+        for runtime, agent in ONE_CALL.items():
+            server = server_of(quick)
+            request = server.request(f"/v1/agents/{agent}/runs", {"input": {"text": TEXT}})
+            show(figures, f"instant, {runtime}", server, request)
+        parameters = {**model.parameters, "maxTokens": 1_000}
+        released(litellm, model="openai/qa-rules", parameters=parameters)
+        released(lean, model="qa-rules", parameters=parameters, transport="openai-compatible")
+        beside(figures, "LiteLLM's proxy", litellm_proxy(model.url))
+        runs(figures, "LiteLLM", litellm)
+        runs(figures, "lean", lean)
+        beside(figures, "Portkey gateway", portkey_gateway(model.url))
+    judge(figures)
     return 0
 
 

@@ -76,7 +76,7 @@ def test_every_answer_is_one_that_its_route_describes(
 ) -> None:
     schema = schemathesis.openapi.from_url(f"{executor.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == ROUTES
+    assert len(operations) >= ROUTES
     faults = []
     for operation in operations:
         try:
