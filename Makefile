@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: install demo check test test-servers bench wheel docs lock clean
+.PHONY: install demo check test test-servers bench soak wheel docs lock clean
 
 install: $(STAMP)
 
@@ -37,6 +37,11 @@ test-servers: install
 
 bench: install
 	$(BIN)/python bench/run.py
+
+# Ten minutes of load with flat memory (PENSTOCK_SOAK_S shortens it), then faults of every part by a seed of this run.
+soak: install
+	$(BIN)/python bench/soak.py
+	$(BIN)/python bench/faults.py
 
 # The wheel, tried where src/ cannot be seen.
 wheel: install

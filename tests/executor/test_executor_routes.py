@@ -244,6 +244,8 @@ def test_openapi_describes_every_route(executor: Running) -> None:
         ("/v1/runs/{run_id}/events", "get"),
         ("/v1/runs/{run_id}/cancel", "post"),
         ("/v1/runs/{run_id}/feedback", "post"),
+        ("/v1/runs/{run_id}/decision", "post"),
+        ("/v1/reviews", "get"),
         ("/v1/agents/{agent}/batches", "post"),
         ("/v1/batches/{batch}", "get"),
         ("/v1/batches/{batch}/results", "get"),

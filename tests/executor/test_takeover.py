@@ -9,13 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from penstock.cli.main import main
 from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
 from penstock.settings import load_settings
 from penstock.store.batches import BatchStore
+from penstock.store.queue import RunQueue
 from penstock.store.queue_dead import DeadLetters
+from penstock.store.tables_queue import queued_runs
 from penstock.testing.executor_world import World, in_prod, make_world, stopped_at_end, wait_until
 from penstock.testing.paced_executor import PacedProvider
 
@@ -170,6 +173,40 @@ async def test_what_waits_meets_what_holds_when_it_starts(tmp_path: Path) -> Non
         assert dead == {id_of(urls["frozen"]): "policy", id_of(urls["forgotten"]): "conflict"}
 
 
+async def test_an_executor_takes_its_own_run_over_when_its_lease_ran_out(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "project")
+    executor = Executor(load_settings(world.root), provider=PacedProvider(world.seen))
+    async with executor, _asking(executor) as client:
+        executor.worker.start()
+        url = (await client.post("/v1/agents/echo/runs", json=order("goes on", delayMs=300), headers=ASYNC)).json()[
+            "url"
+        ]
+        await until(lambda: "began goes on" in world.seen_lines())
+        await until(lambda: overdue_again(executor, id_of(url)))
+        assert "run.finished" in (await client.get(f"{url}/events")).text
+        run = (await client.get(url)).json()
+        assert (run["status"], run["output"]) == ("finished", "goes on")
+    assert world.seen_lines() == ["began goes on", "cancelled goes on", "began goes on", "ended goes on"]
+
+
+async def test_what_was_accepted_waits_while_nobody_can_say_whether_there_is_a_place(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "project")
+    away = load_settings(world.root).model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    async with Executor(away, provider=PacedProvider(None)) as executor, _asking(executor) as client:
+        executor.worker.start()
+        url = (await client.post("/v1/agents/echo/runs", json=order("waits"), headers=ASYNC)).json()["url"]
+        store = executor.database.database
+        await until(lambda: (row := RunQueue(store).get(id_of(url))) is not None and row.state == "delayed")
+        waiting = (await client.get(url)).json()
+        assert (waiting["status"], waiting["error"]["code"]) == ("queued", "unavailable")
+    async with (
+        Executor(load_settings(world.root), provider=PacedProvider(None)) as executor,
+        _asking(executor) as client,
+    ):
+        executor.worker.start()
+        assert "run.finished" in (await client.get(f"{url}/events")).text
+
+
 @pytest.mark.servers
 async def test_on_postgresql_runs_are_accepted_taken_over_and_counted(tmp_path: Path, postgresql_url: str) -> None:
     root = make_world(tmp_path / "project").root
@@ -187,6 +224,14 @@ async def test_on_postgresql_runs_are_accepted_taken_over_and_counted(tmp_path: 
         assert (await client.get(answer.json()["url"])).json()["output"] == "by any"
         again = await client.post("/v1/agents/echo/runs", json=order("keyed"), headers={"idempotency-key": "k"})
         assert again.json() == keyed.json()
+
+
+def overdue_again(executor: Executor, run_id: str) -> bool:
+    """Lets the run's lease be over; whether it was taken again."""
+    with executor.database.database.write() as connection:
+        mine = (queued_runs.c.run_id == run_id) & (queued_runs.c.attempt == 1)
+        found = connection.execute(update(queued_runs).where(mine).values(due="2026-01-01T00:00:00.000000Z"))
+    return found.rowcount == 0
 
 
 def id_of(url: str) -> str:

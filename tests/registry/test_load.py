@@ -60,7 +60,21 @@ ONE_FAULT = [
     ),
     (change(AGENT, "maxCostUsd", "maxCostUSD"), "spec.limits.maxCostUSD: unknown field", "did you mean 'maxCostUsd'?"),
     (change(AGENT, "limits: {", "skillRefs: []\n  limits: {"), "'skillRefs' is not supported by this version", ""),
-    (change(AGENT, "limits: {", "fallback: {human: {}}\n  limits: {"), "'human' is not supported by this version", ""),
+    (
+        change(AGENT, "limits: {", "fallback: {human: {tools: [serch]}}\n  limits: {"),
+        "spec.fallback.human.tools[0]: the agent has no tool serch",
+        "did you mean search?",
+    ),
+    (
+        change(AGENT, "limits: {", "fallback: {human: {tools: [search, search]}}\n  limits: {"),
+        "spec.fallback.human.tools[1]: search stands here twice",
+        "name it once",
+    ),
+    (
+        change(AGENT, "limits: {", "fallback: {human: {tools: [search]}}\n  cache: {semantic: {}}\n  limits: {"),
+        "an answer given again would leave out what a person decides",
+        "remove the cache",
+    ),
     (
         change(AGENT, "prompts/writer@1.0.0", "prompts/writre@1.0.0"),
         "no prompts/writre@1.0.0",

@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run an agent, here or on an executor."),
     "batch": ("batch", "Queue many runs of an agent on an executor."),
     "queue": ("queue", "Show what waits; replay or purge dead letters."),
+    "review": ("review", "Show calls that wait for a person; decide on them."),
     "runs": ("runs", "List stored runs."),
     "events": ("runs", "Show the events of a run."),
     "sessions": ("sessions", "Show what was said in a session, and its runs."),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from penstock.engine.engine import RunHandle
 
 LOCAL_EXECUTOR = "http://127.0.0.1:8080"
+WAITING = ("queued", "running", "review")
+"""Statuses of a run that did not end before its caller was answered."""
 INTERRUPTED = 130
 MAX_INPUT_BYTES = 1 << 20
 
@@ -84,6 +86,10 @@ def run(agent: str, source: str, stream: bool, server: str | None, queued: bool,
         result = asyncio.run(_run_draft(project_settings(), wish, stream=stream))
     else:
         result = asyncio.run(_run_released(project_settings(), wish, stream=stream))
+    if result["status"] in WAITING:
+        text = f"{result['runId']}: {result['status']}; `agentctl review list` shows what it waits for"
+        show(result, text, as_json=wish.as_json)
+        return 0
     return _report(result, as_json=wish.as_json, streamed=stream)
 
 
@@ -176,7 +182,7 @@ async def _run_draft(settings: Settings, wish: _Wish, *, stream: bool) -> dict[s
         caller = {"tenant": wish.tenant, "user": wish.user, "session_id": wish.session, "stream": stream}
         caller["complexity"] = wish.complexity
         handle = parts.engine.start(draft_call(settings, draft, wish.input, **caller))
-        return await _follow(handle, stream=stream, as_json=wish.as_json)
+        return await follow(handle, stream=stream, as_json=wish.as_json)
     finally:
         await parts.close()
 
@@ -191,16 +197,26 @@ async def _run_released(settings: Settings, wish: _Wish, *, stream: bool) -> dic
         _ = executor.table  # says why, if there is none
         await executor.ready_for_models()
         handle = await executor.submit(wish.agent, Identity(wish.tenant, wish.user), order, stream)
-        return await _follow(handle, stream=stream, as_json=wish.as_json)
+        return await follow(handle, stream=stream, as_json=wish.as_json)
 
 
-async def _follow(handle: "RunHandle", *, stream: bool, as_json: bool) -> dict[str, Any]:
-    """The run's result; Ctrl-C cancels the run, and the result then says so."""
+async def follow(handle: "RunHandle", *, stream: bool, as_json: bool) -> dict[str, Any]:
+    """The run's result, or where it will be if the run waits for a person.
+
+    Ctrl-C cancels the run, and the result then says so.
+    """
+    from penstock.engine.lease import Postponed
+
     with _cancelled_by_interrupt(handle):
         if stream:
             async for event in handle.events():
                 _show_delta(event, as_json=as_json)
-        result = await handle.result()
+        try:
+            result = await handle.result()
+        except Postponed as later:
+            if not later.awaits_review:
+                raise
+            return {"runId": handle.run_id, "status": "review", "url": f"/v1/runs/{handle.run_id}"}
     return result.as_document()
 
 

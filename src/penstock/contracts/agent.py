@@ -106,14 +106,24 @@ class RuleFallback(Spec):
         return self
 
 
-class Fallback(Spec):
-    """What stands in when the agent's own model does not answer, or not as the output's schema says."""
+class HumanFallback(Spec):
+    """A person who decides on each call of these tools before it is made; the run waits for as long."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"human"})
+    tools: list[Name] = Field(min_length=1, description="Names of tools of the agent, without versions.")
+    expires_minutes: int = Field(1_440, ge=1, le=43_200, description="A call that nobody decided on is given up then.")
+    on_expiry: Literal["reject", "fail"] = Field(
+        "reject", description="reject = the model reads that the call was not made; fail = the run fails."
+    )
+
+
+class Fallback(Spec):
+    """What stands in when the agent's own model does not answer, or must not decide alone."""
+
     models: list[ModelRef] = Field(
         default_factory=list, description="Spare models, asked in this order; each is part of the release."
     )
     rule: RuleFallback | None = Field(None, description="Absent: one repair turn, then the run fails.")
+    human: HumanFallback | None = Field(None, description="Absent: no call waits for a person.")
 
 
 class AgentSpec(Spec):

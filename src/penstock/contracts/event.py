@@ -11,6 +11,7 @@ Mode = Literal["live", "eval", "replay", "shadow", "dry"]
 EventType = Literal[
     "run.queued",
     "run.started",
+    "run.interrupted",
     "run.resumed",
     "run.rejected",
     "policy.decided",
@@ -23,6 +24,7 @@ EventType = Literal[
     "tool.finished",
     "tool.failed",
     "review.requested",
+    "review.decided",
     "breaker.opened",
     "breaker.closed",
     "fallback.used",

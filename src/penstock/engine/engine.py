@@ -250,7 +250,8 @@ class Engine:
 async def _begin(run: Run, messages: tuple[Message, ...]) -> None:
     call = run.call
     if run.past is not None:
-        run.log.emit("run.resumed", {"reason": "taken over", "events": len(run.past.events)})
+        reason = "decided" if run.past.was_interrupted else "taken over"
+        run.log.emit("run.resumed", {"reason": reason, "events": len(run.past.events)})
         return
     run.context_ref_id = await run.keep("input", "input", call.input)
     messages_ref_id = await run.keep("messages", "messages", list(messages))

@@ -1,20 +1,23 @@
 """What a queued run is held by: one process at a time, and another goes on where that one stopped."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
 from penstock.engine.sink import Sink
 from penstock.errors import Unavailable
+from penstock.store.reviews import Decision
 
 if TYPE_CHECKING:
     from penstock.engine.call import RunCall
 
 Event = dict[str, Any]
+Awaited = Literal["outcome-unknown", "review"]
+"""What a run waits for a person for: a writing call that may have been made, or calls that need a decision."""
 _ENDS_OF_TOOLS = frozenset({"tool.finished", "tool.failed"})
 
 
@@ -23,18 +26,36 @@ class Past:
     """What earlier attempts of a run left on record: its events, at least one, and what they can answer from.
 
     `journal` holds no failed model call that ended an attempt: that one is made again. `open_intents` are ids of
-    writing calls that were about to be made, and of which nobody knows whether they were.
+    writing calls that were about to be made, and of which nobody knows whether they were; `decisions` are those of
+    persons on calls, by their ids.
     """
 
     events: tuple[Event, ...]
     journal: Journal
     open_intents: frozenset[str]
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, events: Iterable[Event], journal: Iterable[Mapping[str, Any]], intents: Iterable[str]) -> "Past":
+    def of(
+        cls,
+        events: Iterable[Event],
+        journal: Iterable[Mapping[str, Any]],
+        intents: Iterable[str],
+        decisions: Iterable[Decision] = (),
+    ) -> "Past":
         """From what is stored: events in their order, journal entries as documents, ids of intended calls."""
         past = cls(tuple(events), Journal.from_entries(_without_last_failures(list(journal))), frozenset())
-        return cls(past.events, past.journal, frozenset(intents) - past.ended_calls)
+        by_call = {one.call_id: one for one in decisions}
+        return cls(past.events, past.journal, frozenset(intents) - past.ended_calls, by_call)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether the last attempt stopped to wait for a person, rather than with its process."""
+        return bool(self.events[-1]["type"] == "run.interrupted")
+
+    def has_told(self, kind: str, call_id: str) -> bool:
+        """Whether an event of that type about that call is on record."""
+        return any(event["type"] == kind and event["data"].get("callId") == call_id for event in self.events)
 
     @cached_property
     def ended_calls(self) -> frozenset[str]:
@@ -88,7 +109,7 @@ class RunLease(Sink, Protocol):
         """Hears what the run is made of, before anything is written."""
         ...
 
-    async def postpone(self, failure: Failure, *, rejected: bool, awaits_review: bool) -> bool:
+    async def postpone(self, failure: Failure, *, rejected: bool, awaits_review: Awaited | None) -> bool:
         """Decides whether a run that did not finish has ended; True = it has not, and is given back."""
         ...
 
@@ -96,8 +117,9 @@ class RunLease(Sink, Protocol):
 class Postponed(Unavailable):
     """The run has not ended: another attempt follows, or a person has to decide."""
 
-    def __init__(self, failure: Failure, where: str) -> None:
+    def __init__(self, failure: Failure, where: str, *, awaits_review: bool = False) -> None:
         super().__init__(f"the run goes on later: {failure.what}", where=where, now="GET /v1/runs/{id} says how it is")
+        self.awaits_review = awaits_review
 
 
 def _without_last_failures(journal: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.failure import Failure
-from penstock.engine.lease import Past
+from penstock.engine.lease import Awaited, Past
 from penstock.engine.sink import NoSink, Sink
 from penstock.errors import Unavailable
 from penstock.pal import Message
-from penstock.store.queue import OUTCOME_UNKNOWN, QueuedRun
+from penstock.store.queue import QueuedRun
 from penstock.store.queue_lease import Delay, Held, LeaseStore
 from penstock.store.runs import RunStore
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TRANSIENT = ("model", "runtime")
 """Codes of failures that may pass; all others would fail the same way again."""
+PASSING = ("limit", "unavailable")
+"""Codes of refusals that say nothing about the run: there is no place now, or nobody can say whether there is one."""
 BACKOFF_S = 2.0
 LONGEST_BACKOFF_S = 60.0
 TURNED_AWAY_S = 1.0
@@ -96,13 +98,12 @@ class QueuedLease:
                 raise
             self._show(records)
 
-    async def postpone(self, failure: Failure, *, rejected: bool, awaits_review: bool) -> bool:
+    async def postpone(self, failure: Failure, *, rejected: bool, awaits_review: Awaited | None) -> bool:
         """Decides whether the run is tried again or waits for a person, and writes it down then."""
         error = failure.as_document()
         async with self._turn:
-            if awaits_review:
-                unknown = {**error, "code": OUTCOME_UNKNOWN}
-                await asyncio.to_thread(self.store.stop, self.held, self._records, unknown)
+            if awaits_review is not None:
+                await asyncio.to_thread(self.store.stop, self.held, self._records, {**error, "code": awaits_review})
                 self._show(self._records)
                 return True
             delay = self._delay(failure, error, rejected=rejected)
@@ -119,7 +120,7 @@ class QueuedLease:
         if self.is_awaited:
             return None  # its caller waits, and asks again or not
         if rejected:
-            return Delay(TURNED_AWAY_S, counts=False, error=error) if failure.code == "limit" else None
+            return Delay(TURNED_AWAY_S, counts=False, error=error) if failure.code in PASSING else None
         if failure.code in TRANSIENT and self.row.failures + 1 < self.tries:
             return Delay(backoff_s(self.row.failures), counts=True, error=error)
         return None
@@ -149,7 +150,7 @@ def read_past(runs: RunStore, row: QueuedRun) -> tuple[Past | None, tuple[Messag
         return None, history
     intents = [] if row.order.get("repeat") else runs.intents(row.run_id)
     journal = [payload.body for payload in payloads if payload.role == "journal"]
-    return Past.of(events, journal, intents), history
+    return Past.of(events, journal, intents, runs.decisions(row.run_id)), history
 
 
 def backoff_s(failures: int) -> float:

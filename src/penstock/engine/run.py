@@ -14,7 +14,7 @@ from penstock.engine.controls import Place, RunClaim
 from penstock.engine.event_log import EventLog, now
 from penstock.engine.failure import Failure, FailureCode, RunOver
 from penstock.engine.journal import MAIN_SCOPE, Journal, JournalEntry, Occurrences
-from penstock.engine.lease import Past, Postponed
+from penstock.engine.lease import Awaited, Past, Postponed
 from penstock.engine.meter import Meter
 from penstock.engine.result import RunResult, RunStatus
 from penstock.engine.scope import RunScope
@@ -73,7 +73,7 @@ class Run:
         self.fallbacks: list[dict[str, Any]] = []
         self.unanswerable: PenstockError | None = None
         self.ttft_ms: float | None = None
-        self.awaits_review = False
+        self.awaits_review: Awaited | None = None
         self._clock()
         self.place: Place | None = None
         self.is_cached = False
@@ -318,7 +318,7 @@ class Run:
         if lease is None or failure is None:
             return
         if await lease.postpone(failure, rejected=result.status == "rejected", awaits_review=self.awaits_review):
-            raise Postponed(failure, self.where)
+            raise Postponed(failure, self.where, awaits_review=self.awaits_review is not None)
 
     async def _store_before_answer(self, output: Any) -> PenstockError | None:
         """The problem, if what must stand before the answer does not: the run then failed, and has no answer."""

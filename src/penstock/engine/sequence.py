@@ -8,8 +8,16 @@ Event = Mapping[str, Any]
 
 _TOOL_EVENTS = ("tool.started", "tool.finished", "tool.failed")
 _DENIED = "policy.decided"
-_UNTOLD = ("token.delta", "llm.retried", "tool.retried", "breaker.opened", "breaker.closed")
-_OF_ATTEMPTS = ("run.queued", "run.resumed")
+_UNTOLD = (
+    "token.delta",
+    "llm.retried",
+    "tool.retried",
+    "breaker.opened",
+    "breaker.closed",
+    "review.requested",
+    "review.decided",
+)
+_OF_ATTEMPTS = ("run.queued", "run.interrupted", "run.resumed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +41,9 @@ def sequence_of(events: Iterable[Event]) -> list[Step]:
     """The steps of a run. What runtimes may do in any order comes out in one order.
 
     The tool calls between two model calls were in flight together: they are put in the order in which the model asked
-    for them, each call's events in a row. Token deltas are no facts; that something was asked again, or what a breaker
-    thinks of it, says nothing of the run, and no replay has it; an allowed decision says nothing that the call itself
-    does not say. A denied one stays.
+    for them, each call's events in a row. Token deltas are no facts; that something was asked again, what a breaker
+    thinks of it, or that a person was asked first, says nothing of the run, and no replay has it; an allowed decision
+    says nothing that the call itself does not say. A denied one stays.
     """
     steps: list[Step] = []
     turn: list[Event] = []

@@ -19,6 +19,7 @@ from penstock.engine.failure import Failure, RunOver
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
 from penstock.engine.last_results import LastResults
 from penstock.engine.model_turn import replay_miss
+from penstock.engine.review_desk import ReviewDesk
 from penstock.engine.run import Run
 from penstock.engine.shape import places
 from penstock.engine.stand_ins import StandIns
@@ -40,6 +41,7 @@ class ToolDoor:
         self._breakers = breakers
         self._results = results
         self._cache = cache
+        self._reviews = ReviewDesk(run)
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
@@ -53,6 +55,10 @@ class ToolDoor:
         return orjson.loads(answer.content) if answer.ok else ABSENT
 
     async def _answer(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
+        with self._reviews.call_in_flight():
+            return await self._attempted(request, known)
+
+    async def _attempted(self, request: ToolRequest, known: CompiledTool | None) -> ToolAnswer:
         run = self._run
         run.check(run.meter.tool_call())
         if run.past is not None and request.id in run.past.ended_calls:
@@ -130,15 +136,19 @@ class ToolDoor:
         canonical_request = tool_request(tool, arguments)
         digest = digest_bytes(canonical(canonical_request))
         n = run.occurrences.next(MAIN_SCOPE, digest)
+        verdict = await self._reviews.verdict(tool, arguments, request.id)
+        arguments = verdict.arguments
         facts.update(digest=digest, n=n, argumentsDigest=digest_bytes(canonical(arguments)))
         facts["sideEffects"] = tool.spec.side_effects
         run.log.emit("tool.started", dict(facts), *spans)
         stand_ins = StandIns(run, self._results, arguments, request.id)
 
         def entry(response: dict[str, Any]) -> JournalEntry:
-            return JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, stand_ins.journalled(response))
+            said = verdict.journalled(stand_ins.journalled(response))
+            return JournalEntry("tool", MAIN_SCOPE, digest, n, canonical_request, said)
 
         try:
+            verdict.check()
             result = await self._obtain(tool, stand_ins, arguments, facts, spans)
             content = _canonical(tool, result) if facts["source"] == "tool" else _checked(tool, result)
             if facts["source"] == "tool":
@@ -175,9 +185,10 @@ class ToolDoor:
             entry = self._journalled(facts)
             if entry is not None:
                 return await self._answered(tool, entry, stand_ins, facts)
-            if writes:
+            if writes or self._reviews.is_for(tool):
                 raise _shadow_refusal(tool)
-        cached = self._cache.find(run.call, tool, arguments)
+        is_reviewed = self._reviews.is_for(tool)  # what a person allowed is made
+        cached = self._cache.find(run.call, tool, arguments) if not is_reviewed else None
         facts["source"] = "tool" if cached is None else "cache"
         if cached is not None:
             return cached
@@ -233,7 +244,7 @@ class ToolDoor:
         run = self._run
         if tool.spec.idempotent or run.past is None or call_id not in run.past.open_intents:
             return None
-        run.awaits_review = True
+        run.awaits_review = "outcome-unknown"
         what = f"{tool.component.ref} may or may not have been called: its executor died in the call"
         facts = {"reason": "outcome-unknown", "tool": tool.name, "callId": call_id, "idempotencyKey": key, "what": what}
         run.log.emit("review.requested", facts)
@@ -289,8 +300,9 @@ def _said_by(entry: JournalEntry) -> Any:
 
 
 def _shadow_refusal(tool: CompiledTool) -> _Refusal:
-    """A writing call that production did not make: it is neither intended nor made, and the model is told so."""
-    fact = f"a shadow run changes nothing: {tool.component.ref} writes, and production made no equal call"
+    """A writing or reviewed call that production did not make: it is not made, and the model is told so."""
+    does = "writes" if tool.spec.side_effects == "write" else "waits for a person"
+    fact = f"a shadow run changes nothing: {tool.component.ref} {does}, and production made no equal call"
     return _Refusal("refused", fact, f"Error: {fact}. Go on without its result.")
 
 

@@ -21,6 +21,7 @@ from penstock.executor.openapi import describe
 from penstock.executor.payload_routes import payload_routes
 from penstock.executor.problems import Problem, internal, problem_of
 from penstock.executor.record_routes import record_routes
+from penstock.executor.review_routes import review_routes
 from penstock.executor.run_route import RunRoute
 from penstock.executor.run_routes import run_routes
 from penstock.executor.state_routes import state_routes
@@ -37,7 +38,7 @@ def build_app(executor: Executor) -> ASGIApp:
     app.router.routes.insert(0, Route(RUN_PATH, RunRoute(executor), methods=["POST"], include_in_schema=False))
     for routes in (
         *(history_routes, run_routes, batch_routes, state_routes, record_routes),
-        *(payload_routes, money_routes, telemetry_routes),
+        *(payload_routes, money_routes, telemetry_routes, review_routes),
     ):
         app.include_router(routes(executor))
     app.add_exception_handler(PenstockError, _refused)

@@ -10,12 +10,12 @@ from penstock.executor.answer import Header, send_json, send_problem
 from penstock.executor.executor import Executor
 from penstock.executor.intake import Asked
 from penstock.executor.problems import problem_of_run
-from penstock.executor.queued_reader import OPEN, QUEUED
+from penstock.executor.queued_reader import OPEN, QUEUED, REVIEW
 from penstock.executor.sse import EventStream
 from penstock.store.queue_lease import LeaseLost
 
 APPLIED = (b"preference-applied", b"respond-async")
-UNTOLD = frozenset({"team", "tenant", "user", "routedBy", "startedAt", "finishedAt", "feedback"})
+UNTOLD = frozenset({"team", "tenant", "user", "routedBy", "startedAt", "finishedAt", "feedback", "models"})
 """What a stored run knows and its first answer did not say."""
 
 
@@ -46,10 +46,15 @@ class AsyncRoute:
     async def _result(self, send: Send, handle: RunHandle) -> None:
         try:
             result = (await handle.result()).as_document()
-        except (Postponed, LeaseLost):
-            await self._accepted(send, handle.run_id, QUEUED, applied=False)
+        except (Postponed, LeaseLost) as later:
+            await self.goes_on_later(send, handle.run_id, later)
             return
         await self._ended(send, result, traced(handle))
+
+    async def goes_on_later(self, send: Send, run_id: str, why: Postponed | LeaseLost) -> None:
+        """The answer where a run that its caller waits for has not ended: where its end will be."""
+        is_review = isinstance(why, Postponed) and why.awaits_review
+        await self._accepted(send, run_id, REVIEW if is_review else QUEUED, applied=False)
 
     async def _known(self, receive: Receive, send: Send, run_id: str, tenant: str | None, *, stream: bool) -> None:
         """The answer to a request that came before: the same once there is one, until then where it will be."""

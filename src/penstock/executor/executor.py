@@ -26,7 +26,8 @@ from penstock.executor.controls import ExecutorControls, build_controls
 from penstock.executor.database_link import DatabaseLink
 from penstock.executor.heartbeat import Heartbeat
 from penstock.executor.housekeeping import Housekeeping
-from penstock.executor.intake import Intake
+from penstock.executor.idempotency import NO_WISH
+from penstock.executor.intake import Asked, Intake
 from penstock.executor.model_library import ModelLibrary
 from penstock.executor.operations_file import OperationsFile
 from penstock.executor.order import Identity, RunOrder
@@ -71,6 +72,8 @@ class Executor:
         self.intake = Intake(self)
         self.worker = QueueWorker(self)
         self.telemetry = Telemetry(self)
+        self.asking: set[str] = set()
+        """Agents of which a version waits for persons: their runs are accepted first, so that they can."""
         self._heartbeat: Heartbeat | None = None
         self._housekeeping: Housekeeping | None = None
         self._operations: OperationsFile
@@ -173,6 +176,8 @@ class Executor:
         self, agent: str, identity: Identity, order: RunOrder, stream: bool, parent: TraceParent | None = None
     ) -> RunHandle:
         """Starts a run, in the trace of `parent` if there is one; raises whatever stands against it."""
+        if agent in self.asking and order.mode == "live":
+            return await self.intake.start_leased(Asked(agent, identity, order, NO_WISH, parent), stream=stream)
         caller = Caller(
             identity.tenant,
             identity.user,
@@ -281,6 +286,9 @@ class Executor:
         if self._provider is None:
             self._library.load_for(release, wait=self.watch.current is not None)
         self.parts.load(release)
+        fallback = release.agent.spec.fallback
+        if fallback is not None and fallback.human is not None:
+            self.asking.add(release.name)
 
     def _sessions_are(self, sessions: SessionStore) -> None:
         self._dispatcher.sessions = sessions

@@ -28,6 +28,10 @@ class Wish:
         return IdempotencyKey(self.key, f"sha256:{hashlib.sha256(body).hexdigest()}")
 
 
+NO_WISH = Wish(is_async=False, key=None)
+"""Of a run that is accepted first although its caller did not ask for that."""
+
+
 def read_wish(headers: Iterable[tuple[bytes, bytes]]) -> Wish | None:
     """The wish; None where a request is a plain one. Raises `WrongUse` for a key that is none."""
     is_async, key = False, None

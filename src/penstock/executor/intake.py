@@ -81,6 +81,12 @@ class Intake:
         assert row is not None
         return accepted, await worker.start_awaited(row, run.input, stream=stream)
 
+    async def start_leased(self, asked: Asked, *, stream: bool) -> RunHandle:
+        """Takes a plain run in and starts it here; any executor may go on with it once it waits for a person."""
+        _, handle = await self.accept_awaited(asked, stream=stream)
+        assert handle is not None  # without a key it is always a new run
+        return handle
+
     async def accept_batch(
         self, agent: str, identity: Identity, orders: Sequence[tuple[int, RunOrder]], key: IdempotencyKey | None
     ) -> str:

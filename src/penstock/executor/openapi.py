@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from penstock.contracts.model_choice import COMPLEXITIES
+from penstock.executor.openapi_answers import tell_answers
 from penstock.executor.order import MODES, STAGES
 from penstock.executor.problems import MEDIA_TYPE
 
@@ -62,6 +63,23 @@ FEEDBACK_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Feedback"}}},
+    }
+}
+DECISION_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["decision"],
+    "additionalProperties": False,
+    "properties": {
+        "decision": {"enum": ["approve", "reject"]},
+        "comment": {"type": "string", "minLength": 1, "maxLength": 4000, "description": "Stored redacted."},
+        "arguments": {"type": "object", "description": "In place of the model's; must fit the tool's input schema."},
+        "callId": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Where several calls wait."},
+    },
+}
+DECISION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Decision"}}},
     }
 }
 RESULT_SCHEMA: dict[str, Any] = {
@@ -122,10 +140,11 @@ def describe(app: FastAPI, run_path: str) -> None:
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = without()
+            tell_answers(document["paths"])
             document["paths"] = {run_path: {"post": _run_operation()}, **document["paths"]}
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= {"Problem": PROBLEM_SCHEMA, "RunOrder": ORDER_SCHEMA, "RunResult": RESULT_SCHEMA}
-            schemas |= {"Feedback": FEEDBACK_SCHEMA}
+            schemas |= {"Feedback": FEEDBACK_SCHEMA, "Decision": DECISION_SCHEMA}
         assert app.openapi_schema is not None
         return app.openapi_schema
 
@@ -161,7 +180,7 @@ def _run_operation() -> dict[str, Any]:
                 "description": "The run finished; with stream=true: its events.",
                 "content": {
                     "application/json": {"schema": {"$ref": "#/components/schemas/RunResult"}},
-                    "text/event-stream": {"schema": _STRING},
+                    "text/event-stream": {},
                 },
             },
             "202": {

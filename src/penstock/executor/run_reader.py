@@ -12,6 +12,7 @@ from penstock.executor.database_link import DatabaseLink
 from penstock.executor.queued_reader import OPEN, QUEUED, RUNNING, queued_document, with_queue
 from penstock.store.feedback import FeedbackStore
 from penstock.store.queue import QueuedRun, RunQueue
+from penstock.store.queue_lease import LeaseLost
 
 Event = dict[str, Any]
 FOLLOW_S = 0.25
@@ -54,7 +55,7 @@ class RunReader:
         """The events after `after_seq`: of a recent or queued run to its end or stop, else those that are stored."""
         handle = self._recent(run_id, tenant)
         if handle is not None:
-            return handle.events(after_seq)
+            return handle.events(after_seq) if handle.call.lease is None else self._beyond(handle, tenant, after_seq)
         stored = await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq)
         queued = await asyncio.to_thread(self._queued, run_id, tenant)
         return _each(stored) if queued is None else self._followed(run_id, tenant, after_seq)
@@ -77,6 +78,19 @@ class RunReader:
         elif handle.cancel("by request"):
             return
         raise Conflict("the run has ended already", where=f"run {run_id}", now=f"GET /v1/runs/{run_id} says how")
+
+    async def _beyond(self, handle: RunHandle, tenant: str | None, after_seq: int) -> AsyncIterator[Event]:
+        """The events of this executor's attempt, and of those that follow where it lost the run or gave it back."""
+        shown = set()
+        with contextlib.suppress(LeaseLost, Unavailable):
+            async for event in handle.events(after_seq):
+                shown.add(event["id"])
+                yield event
+                if event["type"] in TERMINAL:
+                    return
+        async for event in self._followed(handle.run_id, tenant, after_seq):
+            if event["id"] not in shown:
+                yield event
 
     async def _followed(self, run_id: str, tenant: str | None, after_seq: int) -> AsyncIterator[Event]:
         """The stored events of a queued run as they come, until no executor has it and none is to get it."""
@@ -108,15 +122,18 @@ class RunReader:
         runs = self._link.runs
         row = runs.run(run_id)
         if row is None:
-            return self._unfinished(run_id, tenant)
+            queued = self._queued(run_id, tenant)
+            if queued is not None and queued.status not in OPEN:
+                row = runs.run(run_id)  # it ended between the two looks; what never began has no such row
+            if row is None:
+                return self._unfinished(run_id, tenant, queued)
         if row.get("tenant") != tenant:
             raise _unknown(run_id)
         is_left_out = "resultRefId" in row and not whole
         outputs = [] if is_left_out else [payload.body for payload in runs.payloads(run_id, ("output",))]
         return {**row, "output": outputs[0] if outputs else None}
 
-    def _unfinished(self, run_id: str, tenant: str | None) -> dict[str, Any]:
-        queued = self._queued(run_id, tenant)
+    def _unfinished(self, run_id: str, tenant: str | None, queued: QueuedRun | None) -> dict[str, Any]:
         events = self._link.runs.events(run_id)
         if queued is not None:
             return with_queue(_unfinished(events), queued) if events else queued_document(queued)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from starlette.types import Receive, Scope, Send
 
 from penstock.engine.engine import RunHandle
+from penstock.engine.lease import Postponed
 from penstock.engine.trace_context import parent_of
 from penstock.errors import PenstockError
 from penstock.executor.answer import send_json, send_problem
@@ -20,6 +21,7 @@ from penstock.executor.intake import Asked
 from penstock.executor.order import read_identity, read_order, wants_cache
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
 from penstock.executor.sse import EventStream
+from penstock.store.queue_lease import LeaseLost
 
 LOG = logging.getLogger("penstock.executor")
 CLIENT_GONE = "the client closed the connection"
@@ -77,6 +79,9 @@ class RunRoute:
         async with _cancelled_with_client(handle, receive):
             try:
                 result = await handle.result()
+            except (Postponed, LeaseLost) as later:
+                await self._accepting.goes_on_later(send, handle.run_id, later)
+                return
             except PenstockError as error:
                 await send_problem(send, problem_of(error), traced(handle))
                 return

@@ -1,6 +1,7 @@
 """Server-sent events: RunEvents as frames, with keep-alives, until the run's terminal event."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Send
 
+from penstock.errors import PenstockError
+
+LOG = logging.getLogger("penstock.executor")
 KEEP_ALIVE_S = 15.0
 STALLED_S = 30.0
 HEADERS = [
@@ -37,13 +41,19 @@ class EventStream:
         self._last_sent = 0.0
 
     async def run(self, events: AsyncIterator[Mapping[str, Any]], headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Sends all events; returns after the last one, or as soon as the client is gone."""
+        """Sends all events; returns after the last one, or as soon as the client is gone.
+
+        What keeps the events from coming leaves the answer incomplete: the connection then ends without its last chunk.
+        """
         await self._send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
         forward = asyncio.ensure_future(self._forward(events))
         watch = asyncio.ensure_future(self._watch())
         try:
             await asyncio.wait({forward, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if forward.done() and not isinstance(forward.exception(), TimeoutError):
+            problem = forward.exception() if forward.done() else None
+            if isinstance(problem, PenstockError):
+                LOG.warning("a stream ended before its run did: %s", problem)  # the client sees that it is not whole
+            elif forward.done() and not isinstance(problem, TimeoutError):
                 forward.result()
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             elif self._gone is not None:

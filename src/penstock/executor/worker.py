@@ -19,6 +19,7 @@ from penstock.store.idempotency import purge_keys
 from penstock.store.queue import QueuedRun
 from penstock.store.queue_dead import DeadLetters
 from penstock.store.queue_lease import Delay, LeasedRun, LeaseLost, LeaseStore
+from penstock.store.reviews import ReviewStore
 
 if TYPE_CHECKING:
     from penstock.executor.executor import Executor
@@ -28,9 +29,11 @@ IDLE_S = 0.25
 """How often an executor with room looks for runs that others accepted."""
 RENEW_S = 0.5
 """How often it says that its runs go on, and hears which of them are to be ended."""
+SWEEP_S = 1.0
 TIDY_S = 600.0
 FOR_OTHERS = 4
 """Batches leave one place in so many to interactive runs."""
+LOST = "its lease ran out"
 HANDED_BACK = "the executor is shutting down"
 
 
@@ -42,7 +45,16 @@ class Holding:
     task: "asyncio.Task[None] | None" = None
     handle: RunHandle | None = None
     stream: bool = False
+    is_lost: bool = False
     begun: "asyncio.Future[RunHandle]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def give_up(self) -> None:
+        """Ends an attempt of which nothing is kept any more, and returns once it has: no run is twice in a process."""
+        self.is_lost = True
+        if self.handle is not None:
+            self.handle.cancel(LOST)
+        if self.task is not None:
+            await asyncio.wait({self.task})
 
 
 class QueueWorker:
@@ -56,7 +68,7 @@ class QueueWorker:
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_leaving = False
-        self._tidied = 0.0
+        self._tidied = self._swept = 0.0
 
     def start(self) -> None:
         """Begins to take runs; until then those that callers wait for are run alone."""
@@ -114,6 +126,7 @@ class QueueWorker:
         while not self._is_leaving:
             self._news.clear()
             try:
+                await self._sweep()
                 taken = await self._claim()
                 await self._tidy()
             except PenstockError as problem:
@@ -142,7 +155,8 @@ class QueueWorker:
     async def _renew_on(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            attempts = {run_id: holding.lease.attempt for run_id, holding in self._holding.items()}
+            held = dict(self._holding)  # a run that is taken anew meanwhile is another attempt, and goes on
+            attempts = {run_id: holding.lease.attempt for run_id, holding in held.items()}
             try:
                 renewal = await asyncio.to_thread(self._store().renew, attempts)
             except PenstockError:
@@ -151,9 +165,15 @@ class QueueWorker:
                 LOG.exception("the leases could not be renewed")
                 continue
             for run_id in renewal.lost | renewal.cancelled:
-                holding = self._holding.get(run_id)
-                if holding is not None and holding.handle is not None:
-                    holding.handle.cancel("by request" if run_id in renewal.cancelled else "another executor has it")
+                handle = held[run_id].handle
+                if handle is not None:
+                    handle.cancel("by request" if run_id in renewal.cancelled else "another executor has it")
+
+    async def _sweep(self) -> None:
+        """Gives up what no person decided in time."""
+        if time.monotonic() - self._swept >= SWEEP_S:
+            self._swept = time.monotonic()
+            await asyncio.to_thread(ReviewStore(self._executor.database.database).expire)
 
     async def _tidy(self) -> None:
         """Forgets what nobody asks for any more, now and then."""
@@ -163,6 +183,7 @@ class QueueWorker:
         database = self._executor.database.database
         await asyncio.to_thread(purge_keys, database)
         await asyncio.to_thread(DeadLetters(database).purge_ended)
+        await asyncio.to_thread(ReviewStore(database).purge)
 
     def _take(self, leased: LeasedRun, *, stream: bool = False) -> Holding:
         executor = self._executor
@@ -174,18 +195,23 @@ class QueueWorker:
             observed=executor.telemetry.observed(NoSink()),
         )
         holding = Holding(lease, stream=stream)
+        before = self._holding.get(leased.row.run_id)
         self._holding[leased.row.run_id] = holding
-        holding.task = asyncio.create_task(self._run(leased, holding))
+        holding.task = asyncio.create_task(self._run(leased, holding, before))
         return holding
 
-    async def _run(self, leased: LeasedRun, holding: Holding) -> None:
-        """One attempt, from its lease to its end."""
+    async def _run(self, leased: LeasedRun, holding: Holding, before: Holding | None) -> None:
+        """One attempt, from its lease to its end; `before` is one of this executor's own whose lease ran out."""
         run_id = leased.row.run_id
         try:
+            if before is not None:
+                await before.give_up()
             holding.handle = await self._begin(leased, holding)
             holding.begun.set_result(holding.handle)
             if self._is_leaving:
                 holding.lease.is_leaving = True
+            if holding.is_lost:
+                holding.handle.cancel(LOST)
             await holding.handle.result()
         except (Postponed, LeaseLost):
             pass
@@ -197,7 +223,8 @@ class QueueWorker:
         finally:
             if not holding.begun.done():
                 holding.begun.cancel()
-            del self._holding[run_id]
+            if self._holding.get(run_id) is holding:  # else this executor itself took the run over
+                del self._holding[run_id]
             self.wake()
 
     async def _begin(self, leased: LeasedRun, holding: Holding) -> RunHandle:

@@ -13,6 +13,7 @@ from penstock.registry.pipeline_checks import check_pipeline
 from penstock.registry.policy_checks import check_policies
 from penstock.registry.prompt_checks import check_prompts, check_variables
 from penstock.registry.reference_checks import check_owners, check_pins, check_retired, check_runtimes, check_stages
+from penstock.registry.review_checks import check_reviews
 from penstock.registry.suite_checks import check_datasets, check_suites
 from penstock.registry.tool_checks import check_code
 
@@ -36,6 +37,7 @@ def check_registry(registry: Registry, default_runtime: str = "") -> None:
         check_tool_fallbacks,
         check_spare_params,
         check_rules,
+        check_reviews,
         check_models,
         check_costs,
         check_policies,

@@ -19,13 +19,14 @@ from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import queued_runs
 
 Kind = Literal["sync", "async", "batch"]
-State = Literal["accepted", "delayed", "leased", "done", "dead", "replayed"]
+State = Literal["accepted", "delayed", "leased", "review", "done", "dead", "replayed"]
 PRIORITY: Mapping[str, int] = {"sync": 0, "async": 0, "batch": 1}
 OUTCOME_UNKNOWN = "outcome-unknown"
 """The code of a run that stopped because nobody knows what became of a writing call; it has not ended."""
 CHUNK = 1_000
 
 _ROWS = queued_runs.c
+_UNENDED: tuple[State, ...] = ("accepted", "delayed", "leased", "review", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class RunQueue:
     def depths(self) -> list[Depth]:
         """How many runs are in each state, those that are over or cancelled apart."""
         query = select(_ROWS.kind, _ROWS.state, func.count(), func.min(_ROWS.created_at))
-        waiting = query.where(_ROWS.state.in_(("accepted", "delayed", "leased", "dead")), _ROWS.cancelled.is_(False))
+        waiting = query.where(_ROWS.state.in_(_UNENDED), _ROWS.cancelled.is_(False))
         with self._database.read() as connection:
             at = shared_now(connection)
             rows = connection.execute(waiting.group_by(_ROWS.kind, _ROWS.state).order_by(_ROWS.kind, _ROWS.state)).all()

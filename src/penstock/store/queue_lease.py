@@ -16,7 +16,8 @@ from penstock.errors import Conflict
 from penstock.store import tables
 from penstock.store.database import Database
 from penstock.store.idempotency import free_key
-from penstock.store.queue import PRIORITY, QueuedRun, queued_run
+from penstock.store.queue import OUTCOME_UNKNOWN, PRIORITY, QueuedRun, queued_run
+from penstock.store.reviews import ask, go_on
 from penstock.store.runs import RunStore
 from penstock.store.sessions import add_messages
 from penstock.store.shared_clock import before, shared_now
@@ -136,13 +137,18 @@ class LeaseStore:
             self._take_in(connection, records)
 
     def stop(self, run: Held, records: Iterable[dict[str, Any]], error: Mapping[str, Any]) -> None:
-        """Leaves the run to a person, without an end; raises `LeaseLost`, and then nothing is written."""
+        """Leaves the run to a person, without an end; raises `LeaseLost`, and then nothing is written.
+
+        One whose writing call has an unknown outcome is among the dead letters, any other among the reviews.
+        """
         with self._database.write() as connection:
             at = shared_now(connection)
+            state = "dead" if error["code"] == OUTCOME_UNKNOWN else "review"
             self._keep(
-                connection, run, {"state": "dead", "due": None, "holder": None, "ended_at": at, "error": _text(error)}
+                connection, run, {"state": state, "due": None, "holder": None, "ended_at": at, "error": _text(error)}
             )
             self._take_in(connection, records)
+            go_on(connection, run.run_id)  # where all that it asks expired meanwhile, nobody else would
 
     def _has_work(self) -> bool:
         with self._database.read() as connection:
@@ -192,8 +198,9 @@ class LeaseStore:
         return {"due": None, "holder": None, "ended_at": at, "outcome": outcome, "error": _text(error)}
 
     def _take_in(self, connection: Connection, records: Iterable[dict[str, Any]]) -> None:
-        """Records as the spool has them, and turns of a session, which stand or fall with the run's end."""
+        """Records as the spool has them, questions to persons, and turns of a session, which stand with the end."""
         records = list(records)
+        ask(self._database, connection, [record for record in records if record["kind"] == "review"])
         self._runs.take_in(connection, [record for record in records if record["kind"] != "turn"])
         for turn in records:
             if turn["kind"] == "turn":

@@ -19,6 +19,7 @@ from penstock.store.erasure import erase
 from penstock.store.feedback import FeedbackStore
 from penstock.store.payloads import Payload as Payload
 from penstock.store.payloads import PayloadRows, is_archived_day
+from penstock.store.reviews import Decision, ReviewStore
 from penstock.store.run_day import day_at, day_of
 from penstock.store.run_scores import RunScore, RunScoreStore
 
@@ -136,6 +137,10 @@ class RunStore:
         columns = tables.intents.c
         with self._database.read() as connection:
             return list(connection.scalars(select(columns.call_id).where(columns.run_id == run_id)))
+
+    def decisions(self, run_id: str) -> list[Decision]:
+        """What persons, or the time, decided on calls of the run."""
+        return ReviewStore(self._database).decisions(run_id)
 
     def delete_payloads(self, run_id: str) -> int:
         """Deletes the run's payloads for good, with what was written about them, and keeps its facts.

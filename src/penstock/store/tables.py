@@ -316,4 +316,4 @@ alert_leases = Table(
     Column("until", String(32), nullable=False),
 )
 
-from penstock.store import tables_queue  # noqa: E402, F401  (its tables belong to the same metadata)
+from penstock.store import tables_queue, tables_reviews  # noqa: E402, F401  (their tables belong to the same metadata)

@@ -7,6 +7,7 @@ from penstock.store.tables import metadata
 # One row a run that was accepted to be run by any executor. `kind` is sync, async or batch. `state`:
 #   accepted  waits for an executor, in the order of (priority, turn)
 #   delayed   failed or was turned away, and waits until `due`
+#   review    waits for a person's decision on calls that it wants to make (`reviews`)
 #   leased    `holder` runs it, and has to say so again before `due`
 #   done      ended; `outcome` is how
 #   dead      waits for a person; `error` says why, `outcome` how it ended, NULL when it has not ended

@@ -89,11 +89,12 @@ def make_release(
     transport: str = "",
     tools: Mapping[str, Mapping[str, Any]] | None = None,
     output_usd: float = 0,
+    human: Mapping[str, Any] | None = None,
 ) -> tuple[Release, dict[str, bytes]]:
     """A release; its prompt says its version, its model's spec the transport if one is given.
 
     `tools` are fields of specs by name: such a tool writes its text down and waits while told to (`NOTING`);
-    `output_usd` is the price of 1,000,000 tokens of an answer.
+    `output_usd` is the price of 1,000,000 tokens of an answer; `human` is the agent's `fallback.human`.
     """
     body = f"You are {agent} {version}.".encode()
     prompt = component("prompts", document("Prompt", agent, version, {"role": "system"}))
@@ -110,6 +111,7 @@ def make_release(
             "input": {"schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}},
             "output": {"schema": {"type": "string"}},
             "limits": {"timeoutMs": 20_000},
+            **({"fallback": {"human": human}} if human is not None else {}),
         },
     )
     price = {"inputUsdPer1M": 0, "outputUsdPer1M": output_usd}

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -81,6 +82,24 @@ class ModelServer:
             self._process.wait(_START_S)
             if self._process.stdout is not None:
                 self._process.stdout.close()
+
+    def pause(self) -> None:
+        """Lets the process hang: connections stay, and nothing is answered. Of a server in its own process only."""
+        self._owned.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Lets the process go on where it hung."""
+        self._owned.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends the process at once; `start` begins another, on another port."""
+        self._owned.kill()
+        self.stop()
+
+    @property
+    def _owned(self) -> "subprocess.Popen[str]":
+        assert self._process is not None, "the server has no process of its own"
+        return self._process
 
     def __enter__(self) -> "ModelServer":
         return self.start()

@@ -4,7 +4,7 @@
 
 The input is {"text", "delayMs"?, "fault"?, "tool"?}; the answer is the text's words, each after `delayMs`. With `tool`
 the model first asks for that tool with the text. SEEN is a file that gets a line for each model call that began, ended
-or was cancelled, or `-`. PACED_DRAIN_S is how long a shutdown waits.
+or was cancelled, or `-`. PACED_DRAIN_S is how long a shutdown waits. GET /tasks says how many tasks its loop has.
 """
 
 import asyncio
@@ -12,6 +12,9 @@ import json
 import os
 import sys
 from pathlib import Path
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
@@ -59,13 +62,27 @@ class PacedProvider:
                 file.write(line + "\n")
 
 
+class CountedTasks:
+    """The executor's app, and beside it the number of tasks of its loop: what leaks shows there first."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] == "http" and scope["path"] == "/tasks":
+            await PlainTextResponse(str(len(asyncio.all_tasks())))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
 def main() -> None:
     """Serves until a signal ends it; the URL is the first line of the output."""
     project, seen, *port = sys.argv[1:]
     executor = Executor(load_settings(Path(project)), provider=PacedProvider(None if seen == "-" else Path(seen)))
     drain_s = float(os.environ.get("PACED_DRAIN_S", DRAIN_S))
     listening = Listening("127.0.0.1", int(port[0]) if port else 0, drain_s)
-    serve(executor, build_app(executor), listening, lambda url: print(url, flush=True))  # noqa: T201
+    serve(executor, CountedTasks(build_app(executor)), listening, lambda url: print(url, flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":

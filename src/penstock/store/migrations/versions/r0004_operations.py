@@ -21,6 +21,7 @@ def upgrade() -> None:
     _archive()
     _queue()
     _batches_and_keys()
+    _reviews()
 
 
 def _archive() -> None:
@@ -123,6 +124,26 @@ def _batches_and_keys() -> None:
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["created_at"])
     op.create_index("idempotency_keys_by_target", "idempotency_keys", ["target"])
+
+
+def _reviews() -> None:
+    op.create_table(
+        "reviews",
+        sa.Column("run_id", sa.String(64), primary_key=True),
+        sa.Column("call_id", sa.String(64), primary_key=True),
+        sa.Column("tenant", sa.String(255), nullable=False),
+        sa.Column("agent", sa.String(63), nullable=False),
+        sa.Column("tool", sa.String(63), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("expires_at", sa.String(32), nullable=False),
+        sa.Column("decided_at", sa.String(32)),
+        sa.Column("decided_by", sa.String(255)),
+        sa.Column("comment", sa.Text),
+        sa.Column("document", sa.Text, nullable=False),
+    )
+    op.create_index("reviews_by_tenant", "reviews", ["tenant", "state", "created_at"])
+    op.create_index("reviews_by_expiry", "reviews", ["state", "expires_at"])
 
 
 def _budgets() -> None:
