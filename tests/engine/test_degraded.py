@@ -64,3 +64,13 @@ async def test_a_replay_takes_the_same_way(rig: MakeRig) -> None:
     assert (result.status, result.output, asked(again)) == ("finished", "hi", [])
     assert told(again) == told(one)
     assert degraded_before([event for event in events if event["type"] != "fallback.used"]) is None
+
+
+async def test_of_models_by_complexity_another_one_is_asked_first(rig: MakeRig) -> None:
+    tiers = {"simple": "models/small@1.0.0", "medium": "models/fake@1.0.0", "complex": "models/big@1.0.0"}
+    one = rig(FakeProvider(lambda _: says("hi")))
+    word = to("models/small@1.0.0")
+    for complexity in (None, "complex", "simple"):
+        await one.run(one.call({"modelRef": tiers}, degraded=word, complexity=complexity, run_id=str(complexity)))
+    assert set(asked(one)) == {"models/small@1.0.0"}
+    assert [data["from"] for data in told(one)] == ["models/fake@1.0.0", "models/big@1.0.0"]

@@ -18,8 +18,10 @@ from penstock.adapters.direct import DirectRuntime
 from penstock.adapters.langgraph import LangGraphRuntime
 from penstock.contracts.breaker import BreakerRules
 from penstock.contracts.release import Release
+from penstock.contracts.routing_table import DegradedEntry
 from penstock.engine.breakers.board import BreakerBoard
 from penstock.engine.call import RunCall
+from penstock.engine.degraded import degraded_before
 from penstock.engine.engine import RunHandle
 from penstock.engine.journal import Journal
 from penstock.engine.lease import Postponed
@@ -255,6 +257,24 @@ async def test_a_spare_model_stays_the_one_that_answered(place: Place) -> None:
     assert (await ended(place.start(second, WRITES, spare="fake/two"))).finished
     assert [call.model for call in second.provider.calls] == ["fake/one", "fake/two"]
     assert Counter(kind for _, kind in place.types())["fallback.used"] == 2
+    late.cancel("the test is over")
+    with pytest.raises(LeaseLost):
+        await ended(late)
+
+
+async def test_a_degraded_run_stays_so_whoever_goes_on_with_it(place: Place) -> None:
+    place.accept()
+    word = DegradedEntry(model="models/spare@1.0.0", by="ada@example.org", since="now", reason="too dear")
+    first = place.engine(FakeProvider(asks(("weather", BONN)), hangs), FakeTools(weather=weather))
+    late = place.start(first, WRITES, spare="fake/two", degraded=word)
+    await until_hanging(first.provider, 2)
+    place.due()
+    second = place.engine(FakeProvider(says("done")))
+    assert degraded_before(place.events()) == word
+    result = await ended(place.start(second, WRITES, spare="fake/two", degraded=degraded_before(place.events())))
+    assert result.finished
+    assert [call.model for call in second.provider.calls] == ["fake/two"]
+    assert Counter(kind for _, kind in place.types())["fallback.used"] == 1
     late.cancel("the test is over")
     with pytest.raises(LeaseLost):
         await ended(late)

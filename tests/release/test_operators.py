@@ -12,9 +12,10 @@ import pytest
 
 from penstock.errors import NotFound, Refused, WrongUse
 from penstock.release.automatic import measured_plan
-from penstock.release.degrade import degrade
+from penstock.release.degrade import chosen_model, degrade
 from penstock.release.driver import plan_promotion, promote
 from penstock.store import database
+from penstock.testing.example_release import example_release
 from penstock.testing.executor_world import Running, launch, wait_until
 
 World = Any
@@ -199,6 +200,16 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(error, match=told):
         degrade(shop.here.workspace(who), agent, model, "x")
+
+
+def test_what_is_meant_without_a_name_is_the_last_spare_else_the_model_of_simple_runs() -> None:
+    tiers = {"simple": SMALL, "medium": "models/standard@1.0.0", "complex": "models/big@1.0.0"}
+    spare = {"fallback": {"models": ["models/second@1.0.0"]}}
+    for more, last in (({}, SMALL), (spare, "models/second@1.0.0")):
+        release, _ = example_release({"modelRef": tiers, **more})
+        assert chosen_model(release, None) == last
+        for model in tiers.values():
+            assert chosen_model(release, model) == model
 
 
 def test_a_release_without_a_spare_says_what_to_declare(shop: Shop) -> None:

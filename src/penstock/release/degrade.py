@@ -28,7 +28,7 @@ def degrade(workspace: Workspace, agent: str, model: str | None, reason: str) ->
 
     def move(table: RoutingTable, name: str, spec: StagesSpec) -> StagesSpec:
         release = _leading(workspace, table.agents[name], name)
-        chosen = _chosen(release, model)
+        chosen = chosen_model(release, model)
         said = {"model": chosen, "by": by, "since": since, "reason": text}
         return _named(name, lambda: lifecycle.degrade(spec, Degraded.model_validate(said)))
 
@@ -68,7 +68,8 @@ def _leading(workspace: Workspace, routes: AgentRoutes, agent: str) -> Release:
     return workspace.releases.get_release(entry.release)
 
 
-def _chosen(release: Release, model: str | None) -> str:
+def chosen_model(release: Release, model: str | None) -> str:
+    """The model that the release's runs are degraded to, None = none is named; raises `Refused` for one it lacks."""
     spec, who = release.agent.spec, f"{release.name}@{release.version}"
     choice = _choice(spec)
     if not choice:
