@@ -1,3 +1,4 @@
+import orjson
 import pytest
 import rfc8785
 from hypothesis import given
@@ -36,3 +37,9 @@ def test_what_json_cannot_say_is_refused(value: object) -> None:
 def test_a_digest_is_of_the_canonical_bytes() -> None:
     assert digest({"b": 1.0, "a": "ü"}) == digest({"a": "ü", "b": 1})
     assert digest({"b": 1}) == digest_bytes(b'{"b":1}')
+
+
+def test_what_is_nested_too_deeply_is_no_value() -> None:
+    for deep in (orjson.loads(b"[" * 950 + b"]" * 950), orjson.loads(b'{"a":' * 950 + b"1.5" + b"}" * 950)):
+        with pytest.raises(ValueError, match=r"nested too deeply"):
+            canonical(deep)

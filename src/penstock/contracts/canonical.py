@@ -14,11 +14,15 @@ _SURROGATE_SPACE = re.compile("[\ue000-\U0010ffff]")
 def canonical(value: Any) -> bytes:
     """`value` as RFC 8785 bytes; raises `ValueError` for what JSON cannot say (NaN, integers beyond 2^53).
 
+    What is nested deeper than Python can follow, some hundred levels, is such a value too.
     Values without floats and unusual keys take a faster writer that gives the same bytes (a property test says so).
     """
-    if _is_plain(value):
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return rfc8785.dumps(value)
+    try:
+        if _is_plain(value):
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return rfc8785.dumps(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def digest(value: Any) -> str:

@@ -110,8 +110,6 @@ def _check_arguments(release: Release, review: Review, arguments: dict[str, Any]
         canonical(arguments)
     except (ValueError, TypeError) as error:
         raise Invalid(f"the arguments are not JSON: {error}", where=where, now="mend the arguments") from None
-    except RecursionError:
-        raise Invalid("the arguments are nested too deeply", where=where, now="mend the arguments") from None
     faults = Shape(tool.spec.input.schema_, where).faults(arguments)
     if faults:
         raise _invalid(faults, where)
