@@ -189,7 +189,10 @@ def beside(figures: Figures, name: str, opened: AbstractContextManager[Gateway])
         server = Server(gateway.process.pid, gateway.port, gateway.headers)
         for shape, text, more in (("completion", TEXT, {}), ("stream", LONG, {"stream": True})):
             chat = {"model": "qa-rules", "messages": [{"role": "user", "content": text}], **more}
-            show(figures, f"{name}, {shape}", server, server.request("/v1/chat/completions", chat))
+            try:
+                show(figures, f"{name}, {shape}", server, server.request("/v1/chat/completions", chat))
+            except (RuntimeError, asyncio.IncompleteReadError) as problem:
+                print(f"{name}, {shape}: the rest is left out, it failed: {str(problem).splitlines()[0]}", flush=True)
         print(f"{name}: ready after {gateway.ready_s:.1f} s, {resident_mb(server.pid):.0f} MB at the end", flush=True)
 
 
@@ -204,14 +207,14 @@ def judge(figures: Figures) -> None:
 
     proxy, portkey = "LiteLLM's proxy, completion", "Portkey gateway, completion"
     wanted: list[tuple[str, tuple[str, ...], Callable[[], float], Callable[[float], bool]]] = [
-        ("own CPU a run, all on, at most 300 us", (), lambda: cpu("instant, direct"), lambda found: found <= 300),
+        ("own CPU a run, all on, at most 300 us", ("instant, direct",), lambda: cpu("instant, direct"), lambda found: found <= 300),
         ("LiteLLM's SDK, runs/s of the proxy's completions, at least 1.7", (proxy,),
          lambda: rate("LiteLLM, direct, one call") / rate(proxy), lambda found: found >= 1.7),
         ("lean, runs/s of the proxy's completions, at least 10", (proxy,),
          lambda: rate("lean, direct, one call") / rate(proxy), lambda found: found >= 10),
         ("lean, runs/s of Portkey's completions, at least 1", (portkey,),
          lambda: rate("lean, direct, one call") / rate(portkey), lambda found: found >= 1),
-        (f"lean, CPU of a stream of {CHUNKS} chunks to the proxy's, at most 0.1", (proxy,),
+        (f"lean, CPU of a stream of {CHUNKS} chunks to the proxy's, at most 0.1", ("LiteLLM's proxy, stream",),
          lambda: cpu("lean, direct, stream") / cpu("LiteLLM's proxy, stream"), lambda found: found <= 0.1),
     ]  # fmt: skip
     for name, needed, find, reached in wanted:
