@@ -207,7 +207,8 @@ def judge(figures: Figures) -> None:
 
     proxy, portkey = "LiteLLM's proxy, completion", "Portkey gateway, completion"
     wanted: list[tuple[str, tuple[str, ...], Callable[[], float], Callable[[float], bool]]] = [
-        ("own CPU a run, all on, at most 300 us", ("instant, direct",), lambda: cpu("instant, direct"), lambda found: found <= 300),
+        ("own CPU a run, all on, at most 300 us", ("instant, direct",),
+         lambda: cpu("instant, direct"), lambda found: found <= 300),
         ("LiteLLM's SDK, runs/s of the proxy's completions, at least 1.7", (proxy,),
          lambda: rate("LiteLLM, direct, one call") / rate(proxy), lambda found: found >= 1.7),
         ("lean, runs/s of the proxy's completions, at least 10", (proxy,),
