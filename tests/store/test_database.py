@@ -13,6 +13,7 @@ from penstock.errors import Invalid, Unavailable, WrongUse
 from penstock.store import tables
 from penstock.store.database import Database, open_database, upgrade
 from penstock.store.migrate import HEAD, REVISIONS, run_revisions
+from penstock.testing.postgresql import postgresql_database
 
 
 def opened_revision(url: str) -> str:
@@ -171,3 +172,15 @@ def test_a_server_that_is_away_is_unavailable_and_no_password_is_shown() -> None
     with pytest.raises(Unavailable) as caught:
         open_database("postgresql://user:hunter2@127.0.0.1:9/none")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.servers
+def test_a_connection_to_a_host_that_vanishes_is_given_up(tmp_path: Path) -> None:
+    with postgresql_database(tmp_path.name) as url:
+        database = open_database(url)
+        with database.read() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            parameters = driver.info.get_parameters()
+        database.close()
+    assert (parameters["keepalives_idle"], parameters["tcp_user_timeout"]) == ("5", "10000")

@@ -76,7 +76,8 @@ def _ordered() -> list[dict[str, Any]]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    counted = f", {row['failuresInARow']} failures in a row" if row.get("failuresInARow") else ""
+    failures = f"{row.get('failuresInARow')} failures in a row"
+    counted = f", {failures}" if row.get("failuresInARow") and row["why"] != failures else ""
     by = f" by {row['openedBy']}" if row["openedBy"] not in (None, "failures") else ""
     again = f", tried again in {row['retryInS']:g} s" if row.get("retryInS") is not None else ""
     why = f": {row['why']}" if row["why"] else ""

@@ -10,6 +10,7 @@ import pytest
 from penstock.contracts.agent import Limits
 from penstock.engine.controls import Place, RunClaim
 from penstock.engine.limits.admission import TakenPlace
+from penstock.engine.limits.path import Path
 from penstock.engine.limits.view import LevelView
 from penstock.errors import LimitReached
 from penstock.testing.limit_desk import LimitDesk, limit_rules, local_desk, run_claim
@@ -146,6 +147,19 @@ async def test_who_waits_too_long_is_refused_and_leaves_no_ghost() -> None:
     assert await counts(desk) == (5, 0)
     place.leave()
     assert await counts(desk) == (0, 0)
+
+
+async def test_who_waits_too_long_hears_what_kept_it_even_if_that_is_free_by_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = local_desk(limit_rules(agent=ONE, maxWaitMs=20))
+    place = await desk.enter()
+    waiting = await desk.start()
+    monkeypatch.setattr(Path, "blocked", lambda _self, _now: None)
+    with pytest.raises(LimitReached) as caught:
+        await waiting
+    assert "agent clerk has its 1 runs at once" in caught.value.what
+    place.leave()
 
 
 async def test_a_flood_of_one_team_delays_another_by_one_turn() -> None:

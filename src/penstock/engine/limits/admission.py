@@ -116,6 +116,7 @@ class RunAdmission:
         self._wake_at(block.due)
 
     def _tell(self, waiter: Waiter, block: Block, ahead: int) -> None:
+        waiter.block = block
         if not waiter.is_told:
             waiter.is_told = True
             waiter.queued(str(block.bound.level), ahead)
@@ -147,7 +148,8 @@ class RunAdmission:
 
     def _too_long(self, waiter: Waiter, now: float) -> PenstockError:
         path = waiter.path
-        block = path.blocked(now) or Block(0, path.bounds[0], "concurrency", NEVER)
+        block = path.blocked(now) or waiter.block
+        assert block is not None, "who waits was kept from a place"
         return no_place(path, block, now, self._book.rules.max_wait_ms)
 
     def _serve_all(self, now: float) -> None:

@@ -15,10 +15,10 @@ class Waiter:
     """One run that has no place yet.
 
     `is_queued` = it stands in a queue; `is_shared` = the other executors count it; `is_asking` = an answer about it is
-    under way; `is_told` = its run knows that it waits.
+    under way; `is_told` = its run knows that it waits; `block` is what last kept it from a place.
     """
 
-    __slots__ = ("future", "is_asking", "is_queued", "is_shared", "is_told", "lane", "path", "queued", "timer")
+    __slots__ = ("block", "future", "is_asking", "is_queued", "is_shared", "is_told", "lane", "path", "queued", "timer")
 
     def __init__(self, path: Path, is_batch: bool, queued: Queued) -> None:
         self.path = path
@@ -26,6 +26,7 @@ class Waiter:
         self.queued = queued
         self.future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self.timer: asyncio.TimerHandle | None = None
+        self.block: Block | None = None
         self.is_asking = False
         self.is_queued = False
         self.is_shared = False
