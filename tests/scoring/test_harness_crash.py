@@ -105,8 +105,11 @@ class World:
 
     def finished(self, process: "subprocess.Popen[str] | None" = None) -> dict[str, Any]:
         process = process or self.start()
-        out, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with process:
+            out = process.stdout.read()  # `communicate` would lose what `readline` had read beyond its line
+            assert process.wait(60) == 0, process.stderr.read()
         found: dict[str, Any] = json.loads(out)
         return found
 
