@@ -79,15 +79,3 @@ def test_what_nobody_was_told_of_is_found_until_it_is(store: AlertStore) -> None
     store.mark_told(kept["id"])
     assert store.untold(older_s=0, younger_s=60, limit=9) == []
     assert store.recent()[0]["toldAt"] is not None
-
-
-def test_a_lease_has_one_holder_until_it_ends(store: AlertStore) -> None:
-    assert store.lease("alerts", "one", 60)
-    assert store.lease("alerts", "one", 60)
-    assert not store.lease("alerts", "two", 60)
-    assert store.lease("other", "two", 60)
-    store.release("alerts", "two")
-    assert not store.lease("alerts", "two", 60)
-    store.release("alerts", "one")
-    assert store.lease("alerts", "two", -1)  # it has ended already
-    assert store.lease("alerts", "one", 60)

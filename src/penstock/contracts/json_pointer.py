@@ -34,18 +34,23 @@ def template_pointers(template: Any, where: Where = ()) -> Iterator[tuple[Where,
             yield from template_pointers(value, (*where, position))
 
 
-def filled(template: Any, document: Any) -> Any:
-    """The template with the document's values in place of its pointers; `ABSENT` if one of them leads nowhere."""
+def filled(template: Any, document: Any, *, leave_out: bool = False) -> Any:
+    """The template with the document's values in place of its pointers.
+
+    Where one of them leads nowhere the whole is `ABSENT`; with `leave_out` only that item or field is missing.
+    """
     pointer = _pointer(template)
     if pointer is not None:
         return value_at(document, pointer)
     if isinstance(template, dict):
-        made: Any = {key: filled(value, document) for key, value in template.items()}
-        return made if all(value is not ABSENT for value in made.values()) else ABSENT
-    if isinstance(template, list):
-        made = [filled(value, document) for value in template]
-        return made if all(value is not ABSENT for value in made) else ABSENT
-    return template
+        fields = {key: filled(value, document, leave_out=leave_out) for key, value in template.items()}
+        there: Any = {key: value for key, value in fields.items() if value is not ABSENT}
+    elif isinstance(template, list):
+        items = [filled(value, document, leave_out=leave_out) for value in template]
+        there = [value for value in items if value is not ABSENT]
+    else:
+        return template
+    return there if leave_out or len(there) == len(template) else ABSENT
 
 
 def _pointer(value: Any) -> str | None:

@@ -8,6 +8,7 @@ from functools import partial
 from penstock.contracts.capacity import CapacityRules
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.runtime import Runtime
+from penstock.engine.breakers.board import BreakerBoard, Orders
 from penstock.engine.controls import Controls
 from penstock.engine.limits.admission import RunAdmission
 from penstock.engine.limits.shared_admission import SharedAdmission
@@ -25,22 +26,30 @@ class ExecutorControls:
     runtimes: Mapping[str, Runtime]
     controls: Controls
     admission: RunAdmission
+    breakers: BreakerBoard
 
     def change(self, operations: OperationsSpec) -> None:
         """Puts changed operations in force for the next decision."""
         self.admission.change(operations.limits)
+        self.breakers.rule_by(operations.breakers)
 
     async def close(self) -> None:
         """Ends what the controls do in the background, once no run is left."""
         await self.admission.close()
 
 
-def build_controls(settings: Settings, operations: OperationsSpec, releases: ReleaseStore) -> ExecutorControls:
-    """The controls of one executor; raises `Unavailable` when what `settings` ask for is not installed."""
+def build_controls(
+    settings: Settings, operations: OperationsSpec, releases: ReleaseStore, orders: Callable[[], Orders]
+) -> ExecutorControls:
+    """The controls of one executor but for its budgets, which need what the engine is made with (`open_budgets`).
+
+    `orders` are operators' words on breakers. Raises `Unavailable` when what `settings` ask for is not installed.
+    """
     runtimes = read_declarations(settings.root)
     runs_at_once = RuntimeRouter(runtimes).runs_at_once
     admission = _admission(settings, operations.limits, runs_at_once, releases)
-    return ExecutorControls(runtimes, Controls(admission=admission), admission)
+    breakers = BreakerBoard(operations.breakers, orders)
+    return ExecutorControls(runtimes, Controls(admission=admission, breakers=breakers), admission, breakers)
 
 
 def _admission(

@@ -12,7 +12,7 @@ from typing import Any
 from penstock.contracts.operations import OperationsSpec
 from penstock.contracts.release import Release
 from penstock.engine.assembly import EngineParts, assemble
-from penstock.engine.breakers.board import NO_ORDERS, BreakerBoard, Orders
+from penstock.engine.breakers.board import NO_ORDERS, Orders
 from penstock.engine.budgets.shared import SharedBudgets
 from penstock.engine.call import new_run_id
 from penstock.engine.claim_check import open_claim_check
@@ -64,7 +64,6 @@ class Executor:
         self.watch = TableWatch(self.reports, settings.cache, settings.poll_ms, self._load)
         self.parts: EngineParts
         self.controls: ExecutorControls
-        self.breakers: BreakerBoard
         self.database: DatabaseLink
         self.runs: RunReader
         self.budgets: SharedBudgets
@@ -91,12 +90,10 @@ class Executor:
         settings = self.settings
         self._operations = OperationsFile(settings.root)
         self.telemetry.use(self._operations.spec.alerts)
-        self.controls = build_controls(settings, self._operations.spec, self.reports)
+        self.controls = build_controls(settings, self._operations.spec, self.reports, self._breaker_orders)
         self.parts = _assembled(self, self.watch.releases.blob, self._provider)
         self.parts.engine.alert_rules = self.telemetry.run_rules
         assert self.parts.spool is not None
-        self.breakers = BreakerBoard(self._operations.spec.breakers, self._breaker_orders)
-        self.parts.engine.controls = replace(self.parts.engine.controls, breakers=self.breakers)
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
@@ -275,7 +272,6 @@ class Executor:
         """Puts what the platform team changed in force, for the next call of each run."""
         self.budgets.operate_by(operations.budgets)
         self.controls.change(operations)
-        self.breakers.rule_by(operations.breakers)
         self.telemetry.use(operations.alerts)
 
     def _breaker_orders(self) -> Orders:

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from penstock.errors import Conflict, Fault, Invalid, WrongUse
+from penstock.errors import Conflict, Fault
+from penstock.executor.json_body import BODY, parse_body, refuse_faults
 from penstock.governance.redaction import redact
 from penstock.store.database import Database
 from penstock.store.feedback import Feedback, FeedbackStore
@@ -30,11 +31,7 @@ class FeedbackOrder:
 
 def read_feedback(body: bytes) -> FeedbackOrder:
     """The word in a request's body; raises `WrongUse` when it is no JSON, `Invalid` with every fault otherwise."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"not JSON: {error}", where="request body", now='send {"rating": "up"}') from None
-    return feedback_order(document, "request body")
+    return feedback_order(parse_body(body, '{"rating": "up"}'), BODY)
 
 
 def feedback_order(document: Any, where: str) -> FeedbackOrder:
@@ -43,9 +40,7 @@ def feedback_order(document: Any, where: str) -> FeedbackOrder:
         faults = [Fault(where, 0, 0, "", "must be an object", 'such as {"rating": "up"}')]
     else:
         faults = [Fault(where, 0, 0, *told) for told in _faults(document)]
-    if faults:
-        plural = "s" if len(faults) > 1 else ""
-        raise Invalid(f"{len(faults)} fault{plural}", where=where, now="mend them all", faults=faults)
+    refuse_faults(faults, where)
     given = document["rating"]
     texts = {name: document[name] for name in ("comment", "corrected") if document.get(name) is not None}
     return FeedbackOrder(WORDS[given] if isinstance(given, str) else float(given), texts)

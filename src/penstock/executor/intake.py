@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.engine.call import new_run_id
 from penstock.engine.engine import RunHandle
 from penstock.engine.trace_context import TraceParent
-from penstock.errors import Fault, Invalid
+from penstock.errors import Fault
 from penstock.executor.idempotency import Wish
+from penstock.executor.json_body import BODY, refuse_faults
 from penstock.executor.order import Identity, RunOrder
 from penstock.routing import Caller
 from penstock.store.batches import BatchStore
@@ -59,14 +60,14 @@ class Intake:
         if known is not None:
             return known
         faults = self.input_check(asked.agent, asked.identity, asked.order)(asked.order.input)
-        _refuse([*mode_faults(asked.order), *faults])
+        refuse_faults([*mode_faults(asked.order), *faults])
         accepted = await asyncio.to_thread(self._queue().accept, asked.as_run(), terms, asked.key)
         self._executor.worker.wake()
         return accepted
 
     async def accept_awaited(self, asked: Asked, *, stream: bool) -> tuple[str, RunHandle | None]:
         """Takes a run in that its caller waits for, and starts it here; None = the same key brought it before."""
-        _refuse(mode_faults(asked.order))
+        refuse_faults(mode_faults(asked.order))
         worker, lease_s = self._executor.worker, self._executor.settings.lease_s
         terms = Terms(asked.identity.tenant, asked.agent, "sync", 1, holder=worker.holder, lease_s=lease_s)
         known = await self._known(terms, asked.key)
@@ -117,12 +118,6 @@ class Intake:
         return RunQueue(self._executor.database.database)
 
 
-def _refuse(faults: Sequence[Fault]) -> None:
-    if faults:
-        what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-        raise Invalid(what, where="request body", now="mend them all", faults=faults)
-
-
 def new_run(identity: Identity, order: RunOrder, line: int | None = None, parent: TraceParent | None = None) -> NewRun:
     """The order as the queue keeps it."""
     asked = {
@@ -141,4 +136,4 @@ def mode_faults(order: RunOrder) -> list[Fault]:
     """A dry run keeps nothing, so there is nothing to accept."""
     if order.mode == "live":
         return []
-    return [Fault("request body", 0, 0, "mode", "only live runs are queued", "leave mode out, or ask without queueing")]
+    return [Fault(BODY, 0, 0, "mode", "only live runs are queued", "leave mode out, or ask without queueing")]

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import orjson
-
 from penstock.contracts.document import VERSION_PATTERN
 from penstock.contracts.model_choice import COMPLEXITIES, Complexity
-from penstock.errors import Fault, Invalid, WrongUse
+from penstock.errors import Fault, WrongUse
+from penstock.executor.json_body import BODY, parse_body, refuse_faults
 
 STAGES = ("dev", "canary", "prod")
 MODES = ("live", "dry")
@@ -68,20 +67,14 @@ def wants_cache(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def read_order(body: bytes) -> RunOrder:
     """The order in `body`; raises `WrongUse` when it is no JSON and `Invalid` with every fault otherwise."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"not JSON: {error}", where="request body", now='send {"input": ...}') from None
-    return order_of(document)
+    return order_of(parse_body(body, '{"input": ...}'))
 
 
 def order_of(document: Any) -> RunOrder:
     """The order in a JSON value; raises `Invalid` with every fault."""
     if not isinstance(document, dict):
-        raise _invalid([_fault("", "must be an object", 'send {"input": ...}')])
-    faults = [*_field_faults(document), *_value_faults(document)]
-    if faults:
-        raise _invalid(faults)
+        refuse_faults([_fault("", "must be an object", 'send {"input": ...}')])
+    refuse_faults([*_field_faults(document), *_value_faults(document)])
     return RunOrder(
         document.get("input"),
         document.get("sessionId"),
@@ -127,9 +120,4 @@ def _identity_value(header: str, value: bytes) -> str:
 
 
 def _fault(pointer: str, what: str, hint: str) -> Fault:
-    return Fault("request body", 0, 0, pointer, what, hint)
-
-
-def _invalid(faults: list[Fault]) -> Invalid:
-    plural = "s" if len(faults) > 1 else ""
-    return Invalid(f"{len(faults)} fault{plural}", where="request body", now="mend them all", faults=faults)
+    return Fault(BODY, 0, 0, pointer, what, hint)

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import uuid_utils
 
-from penstock.errors import NotFound, PenstockError, Unavailable, WrongUse
+from penstock.errors import NotFound, PenstockError, Unavailable
 from penstock.executor.database_link import DatabaseLink
+from penstock.executor.json_body import parse_body
 from penstock.settings import Settings
 from penstock.store.depots import Depots
 from penstock.store.objects import StoreMissing
@@ -28,10 +29,7 @@ class PayloadReader:
 
     def put(self, body: bytes, tenant: str | None) -> Claim:
         """Keeps a JSON value for runs to come; raises `WrongUse` for what is none, `Unavailable`."""
-        try:
-            data = orjson.dumps(orjson.loads(body))
-        except (orjson.JSONDecodeError, TypeError) as error:
-            raise WrongUse(f"not JSON: {error}", where="request body", now="send the input as JSON") from None
+        data = orjson.dumps(parse_body(body, "the input as JSON"))
         return self._depots.payloads.put(tenant, str(uuid_utils.uuid7()), UPLOAD, data)
 
     def input(self, ref_id: str, tenant: str | None) -> Any:

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-
 from penstock.contracts.canonical import canonical
 from penstock.contracts.release import Release
 from penstock.engine.shape import Shape
 from penstock.errors import Fault, Invalid, NotFound, WrongUse
+from penstock.executor.json_body import BODY, parse_body, refuse_faults
 from penstock.governance.redaction import redact
 from penstock.store.database import Database
 from penstock.store.reviews import Review, ReviewStore, Word
@@ -34,11 +33,7 @@ class DecisionOrder:
 
 def read_decision(body: bytes) -> DecisionOrder:
     """The decision in a request's body; raises `WrongUse` for no JSON, `Invalid` with every fault otherwise."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"not JSON: {error}", where="request body", now='send {"decision": "approve"}') from None
-    return decision_order(document, "request body")
+    return decision_order(parse_body(body, '{"decision": "approve"}'), BODY)
 
 
 def decision_order(document: Any, where: str) -> DecisionOrder:
@@ -47,8 +42,7 @@ def decision_order(document: Any, where: str) -> DecisionOrder:
         faults = [Fault(where, 0, 0, "", "must be an object", 'such as {"decision": "approve"}')]
     else:
         faults = [Fault(where, 0, 0, *told) for told in _faults(document)]
-    if faults:
-        raise _invalid(faults, where)
+    refuse_faults(faults, where)
     comment = document.get("comment")
     kept = redact({"comment": comment}).value["comment"] if comment is not None else None
     return DecisionOrder(_OUTCOMES[document["decision"]], kept, document.get("arguments"), document.get("callId"))
@@ -111,13 +105,7 @@ def _check_arguments(release: Release, review: Review, arguments: dict[str, Any]
     except (ValueError, TypeError) as error:
         raise Invalid(f"the arguments are not JSON: {error}", where=where, now="mend the arguments") from None
     faults = Shape(tool.spec.input.schema_, where).faults(arguments)
-    if faults:
-        raise _invalid(faults, where)
-
-
-def _invalid(faults: list[Fault], where: str) -> Invalid:
-    plural = "s" if len(faults) > 1 else ""
-    return Invalid(f"{len(faults)} fault{plural}", where=where, now="mend them all", faults=faults)
+    refuse_faults(faults, where)
 
 
 def _faults(document: dict[str, Any]) -> Iterable[tuple[str, str, str]]:

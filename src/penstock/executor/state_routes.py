@@ -37,7 +37,7 @@ def state_routes(executor: Executor) -> APIRouter:
 
     @router.get("/v1/breakers", tags=["state"], summary="What is left alone for now, and why", responses=PROBLEMS)
     async def breakers() -> Response:
-        return JsonAnswer({"breakers": executor.breakers.as_documents()})
+        return JsonAnswer({"breakers": executor.controls.breakers.as_documents()})
 
     @router.get("/v1/limits", tags=["state"], summary="The limits in force, and what is at work under them")
     async def limits() -> Response:

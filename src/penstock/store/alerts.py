@@ -1,4 +1,4 @@
-"""Alerts: the last 1,000 things that operators were told of, and who looks for more of them."""
+"""Alerts: the last 1,000 things that operators were told of."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,26 +90,6 @@ class AlertStore:
         with self._database.write() as connection:
             values = {"told_at": shared_now(connection)}
             connection.execute(update(tables.alerts).where(tables.alerts.c.id == identity).values(values))
-
-    def lease(self, name: str, holder: str, for_s: float) -> bool:
-        """Whether `holder` has the lease, taken or prolonged for `for_s` seconds; nobody else has it meanwhile."""
-        columns = tables.alert_leases.c
-        insert: Any = self._database.insert(tables.alert_leases)
-        with self._database.write() as connection:
-            at = shared_now(connection)
-            values = {"name": name, "holder": holder, "until": before(at, -for_s)}
-            is_free = (columns.holder == holder) | (columns.until < at)
-            statement = insert.values(values).on_conflict_do_update(
-                index_elements=["name"], set_={"holder": holder, "until": values["until"]}, where=is_free
-            )
-            connection.execute(statement)
-            return connection.scalar(select(columns.holder).where(columns.name == name)) == holder
-
-    def release(self, name: str, holder: str) -> None:
-        """Gives the lease back."""
-        columns = tables.alert_leases.c
-        with self._database.write() as connection:
-            connection.execute(delete(tables.alert_leases).where(columns.name == name, columns.holder == holder))
 
 
 def _one_at_a_time(connection: Connection, key: str) -> None:

@@ -307,13 +307,4 @@ alerts = Table(
     Index("alerts_by_rule", "rule", "agent", "first_at"),
 )
 
-# Which executor evaluates the rules that look at all runs, and until when nobody else does.
-alert_leases = Table(
-    "alert_leases",
-    metadata,
-    Column("name", String(63), primary_key=True),
-    Column("holder", String(64), nullable=False),
-    Column("until", String(32), nullable=False),
-)
-
 from penstock.store import tables_queue, tables_reviews  # noqa: E402, F401  (their tables belong to the same metadata)

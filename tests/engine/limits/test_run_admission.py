@@ -277,9 +277,11 @@ async def test_a_new_rate_counts_from_its_first_decision() -> None:
     (await desk.enter()).leave()
     desk.admission.change(limit_rules(team={"ratePerMinute": 1}, maxWaitMs=0))
     (await desk.enter()).leave()
-    await refused(desk)
+    refusal = await refused(desk)
+    assert (refusal.level, refusal.limit) == ("team shop", "ratePerMinute")
     desk.admission.change(limit_rules(maxWaitMs=0))
     (await desk.enter()).leave()
+    assert await counts(desk) == (0, 0)
 
 
 async def test_invented_tenants_do_not_fill_the_memory() -> None:

@@ -122,9 +122,7 @@ async def test_a_killed_executors_places_come_back(redis: RedisServer, prefix: s
         await until(desk, (3, 0))
         waiting = await desk.start()
         process.kill()
-        begun = asyncio.get_running_loop().time()
         place = await soon(waiting)
-        print(f"places of a killed executor came back after {asyncio.get_running_loop().time() - begun:.1f} s")  # noqa: T201
         process.communicate()
         await until(desk, (1, 0))
         place.leave()

@@ -18,6 +18,7 @@ from penstock.executor.telemetry.alert_watch import AlertWatch
 from penstock.store.alerts import Alert, AlertStore
 from penstock.store.clock import now
 from penstock.store.database import Database
+from penstock.store.duty import Duty
 
 LOG = logging.getLogger("penstock.executor")
 QUEUE = 1_000
@@ -28,7 +29,8 @@ RETELL_S = 30.0
 RETELL_FOR_S = 3_600.0
 RETELL_AT_ONCE = 5
 CLOSE_S = 3.0
-LEASE = "alerts"
+LEASE_S = 2.5 * WATCH_S
+DUTY = "alerts"
 _HEAD = ("rule", "severity", "what")
 
 
@@ -121,8 +123,6 @@ class AlertDesk:
                 self.turn()
             except Exception as error:  # a thread that dies here would make every later alert silent
                 LOG.error("alerts failed: %r", error)
-        with contextlib.suppress(PenstockError):
-            AlertStore(self._database()).release(LEASE, self._holder)
 
     def _drain(self) -> None:
         while self._queue:
@@ -133,9 +133,16 @@ class AlertDesk:
 
     def _look(self, database: Database) -> None:
         """The periodic rules, by one executor at a time, which also tells what others could not."""
-        store = AlertStore(database)
-        if not store.lease(LEASE, self._holder, 2.5 * WATCH_S):
+        duty = Duty(database, DUTY, self._holder)
+        if not duty.take(LEASE_S, first_after_s=0.0):
             return
+        try:
+            self._look_over(database)
+        finally:
+            duty.leave(WATCH_S - 2 * TURN_S)  # so that who comes first again is not a moment too early
+
+    def _look_over(self, database: Database) -> None:
+        store = AlertStore(database)
         for alert in self._watch.look(database):
             self._queue.append(alert)
         self._drain()

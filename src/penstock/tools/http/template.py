@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from penstock.contracts.json_pointer import ABSENT, value_at
+from penstock.contracts.json_pointer import ABSENT, filled, value_at
 from penstock.contracts.tool import HttpImplementation, SecretHeader, Taken
 from penstock.pal import ToolFailed, ToolInvocation
 
@@ -99,23 +99,6 @@ class RequestTemplate:
     def _body(self, given: Mapping[str, Any]) -> bytes | None:
         spec = self._spec
         if spec.body is not None:
-            filled = _filled(spec.body, given)
-            return orjson.dumps(None if filled is ABSENT else filled)
+            body = filled(spec.body, given, leave_out=True)
+            return orjson.dumps(None if body is ABSENT else body)
         return orjson.dumps(given["arguments"]) if spec.method in _WITH_BODY else None
-
-
-def _is_taken(value: Any) -> bool:
-    """Whether a value of a body is exactly `{from: pointer}`."""
-    return isinstance(value, dict) and value.keys() == {"from"} and isinstance(value["from"], str)
-
-
-def _filled(value: Any, given: Mapping[str, Any]) -> Any:
-    """The body with each `{from: pointer}` replaced; what the call does not have is left out."""
-    if _is_taken(value):
-        return value_at(given, value["from"])
-    if isinstance(value, dict):
-        filled = {key: _filled(inner, given) for key, inner in value.items()}
-        return {key: inner for key, inner in filled.items() if inner is not ABSENT}
-    if isinstance(value, list):
-        return [inner for item in value if (inner := _filled(item, given)) is not ABSENT]
-    return value

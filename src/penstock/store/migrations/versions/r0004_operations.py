@@ -62,12 +62,6 @@ def _alerts() -> None:
     )
     op.create_index("alerts_by_time", "alerts", ["at"])
     op.create_index("alerts_by_rule", "alerts", ["rule", "agent", "first_at"])
-    op.create_table(
-        "alert_leases",
-        sa.Column("name", sa.String(63), primary_key=True),
-        sa.Column("holder", sa.String(64), nullable=False),
-        sa.Column("until", sa.String(32), nullable=False),
-    )
 
 
 def _queue() -> None:
