@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from time import process_time
 from typing import Any
 
 import pytest
@@ -331,15 +330,3 @@ async def test_under_random_load_no_limit_is_broken_and_nothing_is_left() -> Non
     await asyncio.gather(*tasks, return_exceptions=True)
     assert highest == figures
     assert await counts(desk) == (0, 0)
-
-
-async def test_what_a_place_costs_is_measured() -> None:
-    capacity = {"concurrency": 100, "ratePerMinute": 1_000_000, "queueDepth": 100}
-    desk = local_desk(limit_rules(**dict.fromkeys(("global", "team", "agent", "tenant"), capacity)))
-    admission, claim, rounds = desk.admission, run_claim(), 20_000
-    begun = process_time()
-    for _ in range(rounds):
-        (await admission.enter(claim, desk.queued.append)).leave()  # type: ignore[arg-type]
-    spent_us = (process_time() - begun) / rounds * 1e6
-    print(f"{spent_us:.2f} us CPU for a place at five levels")  # noqa: T201
-    assert (await levels(desk))["global", ""].began == rounds

@@ -240,6 +240,18 @@ async def test_redis_gone_and_closed_refuses_and_it_heals(
         await until(there, (0, 0))
 
 
+async def test_who_hears_nothing_of_redis_as_long_as_it_may_wait_is_refused(redis: RedisServer, prefix: str) -> None:
+    async with desks(redis, prefix, limit_rules(team={"concurrency": 2}, maxWaitMs=20), 1) as (desk,):
+        (await soon(desk.enter())).leave()
+        redis.stop()
+        try:
+            with pytest.raises(Unavailable, match="no answer in the time that a run may wait"):
+                await soon(desk.enter())
+        finally:
+            redis.go_on()
+        await until(desk, (0, 0))
+
+
 async def test_a_redis_that_hangs_is_left_alone_and_what_it_does_later_counts_nothing_twice(
     redis: RedisServer, prefix: str
 ) -> None:

@@ -109,6 +109,8 @@ class SharedAdmission(RunAdmission):
     def _too_long(self, waiter: Waiter, now: float) -> PenstockError:
         if self._ledger.problem is not None and self._book.rules.when_shared_is_gone == "closed":
             return state_gone(self._ledger.problem)
+        if waiter.block is None and waiter.path.blocked(now) is None:
+            return state_gone("no answer in the time that a run may wait")
         return super()._too_long(waiter, now)
 
     def _may_serve(self) -> bool:
