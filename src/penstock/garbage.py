@@ -1,8 +1,11 @@
-"""Python's collector of garbage, held while much is made of which nothing is garbage yet."""
+"""Python's collector of garbage: held while much is made of which nothing is garbage yet, and kept from what stays."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_EACH = 10_000
+"""Objects made and kept between two looks at the young ones: those of some hundred runs, not of three (700)."""
 
 
 @contextmanager
@@ -18,3 +21,14 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def settle() -> None:
+    """What was imported and loaded by now stays: no later collection visits it.
+
+    A server calls it before it serves, and again once more was loaded. Without it each full collection goes through
+    every object of every module, a tenth of a second in which nothing is answered.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_EACH)

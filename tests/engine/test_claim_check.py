@@ -175,7 +175,7 @@ def test_nothing_of_a_payload_is_in_the_spool(tmp_path: Path) -> None:
     spool.commit_blocking()
     assert LARGE.encode() not in b"".join(file.read_bytes() for file in (tmp_path / "spool").rglob("*.jsonl"))
     database = open_database(f"sqlite:///{tmp_path}/store.db")
-    drain = SpoolDrain(tmp_path / "spool", database, spool, threaded=False)
+    drain = SpoolDrain(tmp_path / "spool", database, spool.executor, threaded=False)
     assert drain.drain_once() == 1
     assert drain.drain_once() == 0
     spool.close()

@@ -34,7 +34,7 @@ async def test_what_was_answered_is_stored_and_replays(tmp_path: Path) -> None:
     assert on_disk.count(b"\n") == len(handle.past_events) + 6 + 1 + 1  # payloads, the intent, the run
 
     database = open_database(f"sqlite:///{tmp_path}/store.db")
-    runs, drain = RunStore(database), SpoolDrain(tmp_path / "spool", database, spool, threaded=False)
+    runs, drain = RunStore(database), SpoolDrain(tmp_path / "spool", database, spool.executor, threaded=False)
     drain.drain_once()
     row = runs.run(result.run_id)
     assert row is not None

@@ -38,7 +38,7 @@ def spend(url: str, folder: str, bill: str, calls_each: int) -> None:
 async def _spend(url: str, folder: Path, bill: str, calls_each: int) -> None:
     database = open_database(url)
     spool = Spool(folder / "spool")
-    drain = SpoolDrain(folder / "spool", database, spool)
+    drain = SpoolDrain(folder / "spool", database, spool.executor)
     rules = BudgetRules.model_validate({"agents": {"clerk": {"day": {"hardUsd": HARD_USD}}}})
     budgets = SharedBudgets(
         rules, lambda: BudgetStore(database), spool, spool.executor, folder=spool.folder, now=lambda: NOON

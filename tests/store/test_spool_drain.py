@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from penstock.errors import Unavailable
+from penstock.store import spool as spool_module
 from penstock.store import spool_drain
 from penstock.store.database import Database, open_database
 from penstock.store.runs import RunStore
@@ -48,15 +49,17 @@ def seqs(database: Database, run_id: str = "r") -> list[int]:
     return [found["seq"] for found in RunStore(database).events(run_id)]
 
 
-def test_a_growing_spool_is_followed_and_its_segments_deleted(folder: Path, database: Database) -> None:
+def test_a_growing_spool_is_followed_and_its_segments_deleted(
+    folder: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = Spool(folder)
-    drain = SpoolDrain(folder, database, spool, threaded=False)
+    drain = SpoolDrain(folder, database, spool.executor, threaded=False)
     for number in range(1, 6):
         spool.append(event(number))
         spool.commit_blocking()
         assert drain.drain_once() == 1
     assert seqs(database) == [1, 2, 3, 4, 5]
-    spool.rotate()
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 1)
     spool.append(event(6))
     spool.commit_blocking()
     assert len(segments(spool.folder)) == 2
@@ -70,26 +73,11 @@ def test_a_growing_spool_is_followed_and_its_segments_deleted(folder: Path, data
 
 def test_the_thread_drains_by_itself(folder: Path, lite: Database) -> None:
     spool = Spool(folder)
-    drain = SpoolDrain(folder, lite, spool)
+    drain = SpoolDrain(folder, lite, spool.executor)
     spool.append(event(1))
     until(lambda: seqs(lite) == [1])
     spool.close()
     drain.close()
-
-
-def test_a_drained_segment_is_left_for_a_new_one(folder: Path, lite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool_drain, "ROTATE_BYTES", 100)
-    spool = Spool(folder)
-    drain = SpoolDrain(folder, lite, spool, threaded=False)
-    for number in range(1, 10):
-        spool.append(event(number))
-        spool.commit_blocking()
-        drain.drain_once()
-    assert len(segments(spool.folder)) <= 2
-    assert segments(spool.folder)[-1][0] > 2
-    spool.close()
-    drain.close()
-    assert seqs(lite) == list(range(1, 10))
 
 
 def test_the_spool_of_a_killed_executor_is_taken_over(folder: Path, lite: Database) -> None:
@@ -132,7 +120,7 @@ def test_half_a_line_of_a_living_spool_is_taken_once_it_is_whole(folder: Path, l
     spool.commit_blocking()
     (_, path), *_ = segments(spool.folder)
     whole = path.read_bytes().replace(b"r-1", b"r-2").replace(b'"seq":1', b'"seq":2')
-    drain = SpoolDrain(folder, lite, spool, threaded=False)
+    drain = SpoolDrain(folder, lite, spool.executor, threaded=False)
     path.write_bytes(path.read_bytes() + whole[:20])
     assert drain.drain_once() == 1
     with path.open("ab") as file:
@@ -166,7 +154,7 @@ def test_while_the_database_is_away_nothing_is_lost(
     database = open_database(f"sqlite:///{file}")
     spool = Spool(folder)
     away = file.rename(tmp_path / "away.db")
-    drain = SpoolDrain(folder, database, spool)
+    drain = SpoolDrain(folder, database, spool.executor)
     for number in range(1, 51):
         spool.append(event(number))
         spool.commit_blocking()

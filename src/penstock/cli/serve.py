@@ -62,6 +62,6 @@ def serve(
         click.echo(orjson.dumps({"url": url, "pid": os.getpid()}).decode() if as_json else url)
         say("insecure: no identity, loopback only; routing tables are unsigned")
 
-    executor = Executor(settings)
+    executor = Executor(settings, drains_apart=True)
     serve_executor(executor, build_app(executor), Listening(host, port, drain_s, access_log), announce)
     return 0

@@ -40,12 +40,14 @@ def _is_plain(value: Any) -> bool:
     if kind is str:
         return True
     if kind is dict:
-        return all(
-            type(key) is str and (key.isascii() or not _SURROGATE_SPACE.search(key)) and _is_plain(item)
-            for key, item in value.items()
-        )
+        for key, item in value.items():  # a loop: `all` over a generator takes twice the time
+            if type(key) is not str or not (key.isascii() or not _SURROGATE_SPACE.search(key)):
+                return False
+            if type(item) is not str and not _is_plain(item):
+                return False
+        return True
     if kind is list or kind is tuple:
-        return all(_is_plain(item) for item in value)
+        return all(map(_is_plain, value))
     if kind is int:
         return bool(-_SAFE_INTEGER <= value <= _SAFE_INTEGER)
     return value is None or kind is bool

@@ -98,8 +98,12 @@ class Dispatcher:
         release, body = self._ready(route)
         runtime = self.engine.runtimes.choose(release, route.runtime, self._default_runtime)
         trace_id, parent_span_id = parent or (new_trace_id(), None)
-        call = replace(
-            _call(route, release, body, run_input, caller),
+        call = _call(
+            route,
+            release,
+            body,
+            run_input,
+            caller,
             runtime=runtime.declaration.metadata.name,
             mode=mode,
             trace_id=trace_id,
@@ -145,8 +149,12 @@ class Dispatcher:
 
     async def _call_again(self, route: Route, run_input: Any, caller: Caller, trail: Trail) -> RunCall:
         release, body = await asyncio.to_thread(self._ready, route)
-        return replace(
-            _call(route, release, body, run_input, caller),
+        return _call(
+            route,
+            release,
+            body,
+            run_input,
+            caller,
             trace_id=trail.trace_id,
             parent_span_id=trail.parent_span_id,
             history=trail.history,
@@ -205,24 +213,24 @@ class Dispatcher:
             release, body = self._ready(route)
         except PenstockError:
             raise refusal from None
-        return replace(_call(route, release, body, run_input, caller), routed_by=None)  # nothing was chosen
+        return _call(route, release, body, run_input, caller, routed_by=None)  # nothing was chosen
 
 
-def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: Caller) -> RunCall:
+def _call(route: Route, release: Release, body: bytes, run_input: Any, caller: Caller, **more: Any) -> RunCall:
+    """The call as route and caller say it; `more` says what they do not, or otherwise."""
+    said: dict[str, Any] = {"runtime": route.runtime, "routed_by": route.reason, "degraded": route.degraded, **more}
     return RunCall(
         release=release,
         prompt_body=body,
-        runtime=route.runtime,
         input=run_input,
         stage=route.stage,
         run_id=caller.run_id,
         tenant=caller.tenant,
         user=caller.user,
         session_id=caller.session,
-        routed_by=route.reason,
         complexity=caller.complexity,
         uses_cache=caller.uses_cache,
-        degraded=route.degraded,
+        **said,
     )
 
 

@@ -57,6 +57,10 @@ class Run:
         self.call = call
         self.compiled = compiled
         self.sink = sink
+        self.claim = RunClaim(
+            call.run_id, compiled.name, compiled.team, call.tenant, call.runtime, compiled.limits, call.is_batch
+        )
+        """The run as the controls see it."""
         self._claims = claims
         self.context_ref_id: str | None = None
         self._output_claim: Claim | None = None
@@ -91,14 +95,6 @@ class Run:
     def where(self) -> str:
         """The run in words, for failures."""
         return f"{self.compiled.ref}, run {self.call.run_id}"
-
-    @property
-    def claim(self) -> RunClaim:
-        """The run as the controls see it."""
-        call, compiled = self.call, self.compiled
-        return RunClaim(
-            call.run_id, compiled.name, compiled.team, call.tenant, call.runtime, compiled.limits, call.is_batch
-        )
 
     @property
     def spends(self) -> bool:

@@ -9,6 +9,7 @@ from penstock.errors import Unavailable
 from penstock.settings import Settings
 from penstock.store.database import Database, WrongSchema
 from penstock.store.depots import open_project_database
+from penstock.store.drain_process import DrainProcess
 from penstock.store.runs import RunStore
 from penstock.store.sessions import SessionStore
 from penstock.store.spool import Spool
@@ -22,10 +23,13 @@ RETRY_S = 2.0
 class DatabaseLink:
     """Opens the database now, or as soon as it can be reached, and drains the spool into it from then on.
 
-    `opened` is called then, from any thread, with the sessions of the open database.
+    `opened` is called then, from any thread, with the sessions of the open database. `apart` = the drain is a process
+    of its own.
     """
 
-    def __init__(self, settings: Settings, spool: Spool, opened: Callable[[SessionStore], None]) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, opened: Callable[[SessionStore], None], *, apart: bool
+    ) -> None:
         self._problem: Unavailable | None = None
         self._settings = settings
         self._spool = spool
@@ -33,7 +37,8 @@ class DatabaseLink:
         self._stop = threading.Event()
         self._retry: threading.Thread | None = None
         self._database: Database | None = None
-        self._drain: SpoolDrain | None = None
+        self._apart = apart
+        self._drain: SpoolDrain | DrainProcess | None = None
 
     def open(self) -> None:
         """Opens it; when it is away, a thread goes on trying. Raises `WrongSchema` when waiting does not help."""
@@ -92,6 +97,9 @@ class DatabaseLink:
                 raise
             return
         self._problem = None
-        self._drain = SpoolDrain(self._settings.spool, database, self._spool)
+        if self._apart:
+            self._drain = DrainProcess(self._settings, self._spool.executor)
+        else:
+            self._drain = SpoolDrain(self._settings.spool, database, self._spool.executor)
         self._opened(SessionStore(database))
         self._database = database

@@ -54,10 +54,13 @@ OPERATIONS_S = 1.0
 class Executor:
     """What the routes ask. An asynchronous context: inside it the executor works, after it nothing is left running.
 
-    `provider` replaces the model library, for tests and benchmarks.
+    `provider` replaces the model library, for tests and benchmarks. `drains_apart` = a process beside this one fills
+    the database: in this one it would take the interpreter from the runs.
     """
 
-    def __init__(self, settings: Settings, *, provider: ModelProvider | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, provider: ModelProvider | None = None, drains_apart: bool = False
+    ) -> None:
         self.settings = settings
         self.is_draining = False
         self.reports = ReleaseStore(open_objects(settings.releases))
@@ -78,6 +81,7 @@ class Executor:
         self._operations: OperationsFile
         self._following: asyncio.Task[None] | None = None
         self._provider = provider
+        self._drains_apart = drains_apart
         self._dispatcher: Dispatcher
         self._library = ModelLibrary()
         self._flying = 0
@@ -97,7 +101,7 @@ class Executor:
         self._dispatcher = Dispatcher(
             self.parts.engine, self._table, self.watch.releases, None, settings.default_runtime
         )
-        self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are)
+        self.database = DatabaseLink(settings, self.parts.spool, self._sessions_are, apart=self._drains_apart)
         self.runs = RunReader(self.parts.engine, self.database)
         operations, link = self._operations.spec, self.database
         self.budgets = open_budgets(self.parts.engine, operations, lambda: link.database, self.parts.spool)

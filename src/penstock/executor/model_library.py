@@ -1,6 +1,5 @@
 """LiteLLM, loaded in a thread once a release needs it: it takes seconds, and no run may pay for it."""
 
-import gc
 import logging
 import threading
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 
 from penstock.contracts.release import Release
 from penstock.errors import PenstockError, Unavailable
+from penstock.garbage import settle
 from penstock.llm.load import load
 from penstock.llm.transport import needs_litellm
 
@@ -55,7 +55,6 @@ class ModelLibrary:
             self._problem = f"the model library cannot be loaded: {error.what}"
             LOG.error("%s", error)
             return
-        gc.collect()
-        gc.freeze()  # its hundreds of thousands of objects stay: no collection needs to visit them again
+        settle()
         self._problem = None
         LOG.info("model library loaded in %.1f s", time.monotonic() - begun)

@@ -14,6 +14,7 @@ from penstock.executor.json_body import BODY, parse_body, refuse_faults
 STAGES = ("dev", "canary", "prod")
 MODES = ("live", "dry")
 FIELDS = ("input", "contextRefId", "sessionId", "version", "stage", "mode", "complexity")
+_KNOWN = frozenset(FIELDS)
 
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 _VERSION = re.compile(VERSION_PATTERN)
@@ -65,12 +66,12 @@ def wants_cache(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return not {word.strip() for word in said.split(b",")} & {b"no-cache", b"no-store"}
 
 
-def read_order(body: bytes) -> RunOrder:
+def read_order(body: bytes, *, uses_cache: bool = True) -> RunOrder:
     """The order in `body`; raises `WrongUse` when it is no JSON and `Invalid` with every fault otherwise."""
-    return order_of(parse_body(body, '{"input": ...}'))
+    return order_of(parse_body(body, '{"input": ...}'), uses_cache=uses_cache)
 
 
-def order_of(document: Any) -> RunOrder:
+def order_of(document: Any, *, uses_cache: bool = True) -> RunOrder:
     """The order in a JSON value; raises `Invalid` with every fault."""
     if not isinstance(document, dict):
         refuse_faults([_fault("", "must be an object", 'send {"input": ...}')])
@@ -83,6 +84,7 @@ def order_of(document: Any) -> RunOrder:
         cast(Literal["live", "dry"], document.get("mode", "live")),
         document.get("contextRefId"),
         document.get("complexity"),
+        uses_cache,
     )
 
 
@@ -91,7 +93,7 @@ def _field_faults(document: dict[str, Any]) -> Iterable[Fault]:
         yield _fault("input", "is missing", "the agent's input, of any JSON type")
     if "input" in document and "contextRefId" in document:
         yield _fault("contextRefId", "stands for the input, and there is one", "send one of the two")
-    for name in document.keys() - set(FIELDS):
+    for name in document.keys() - _KNOWN:
         near = difflib.get_close_matches(name, FIELDS, 1)
         yield _fault(name, "unknown field", f"did you mean {near[0]}?" if near else f"fields are: {', '.join(FIELDS)}")
 

@@ -5,11 +5,45 @@ open with half a head for ever.
 """
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 32 << 10
 MAX_HEAD_S = 10.0
+_CLIENT = "penstock.client"
+
+
+class _Client:
+    """The other end of a connection, and who wants to hear that it is gone."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+        self.watchers: list[Callable[[], None]] = []
+
+    def gone(self) -> None:
+        self.is_gone = True
+        for told in tuple(self.watchers):
+            told()
+
+
+@contextmanager
+def client_gone(scope: Scope, told: Callable[[], None]) -> Iterator[None]:
+    """Inside it, `told` is called if the client of a request closes the connection, or did so before.
+
+    Waiting for `http.disconnect` says the same, at the price of a task for each request. A server with another protocol
+    than `BoundedProtocol` tells nothing.
+    """
+    client: _Client = scope.get(_CLIENT) or _Client()
+    client.watchers.append(told)
+    if client.is_gone:
+        told()
+    try:
+        yield
+    finally:
+        client.watchers.remove(told)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -24,12 +58,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected: its first head is awaited."""
         super().connection_made(transport)
+        self._client = _Client()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._head_arrived()
         super().connection_lost(exc)
+        self._client.gone()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
@@ -47,6 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A head begins."""
         self._bytes_of_fields = 0
         super().on_message_begin()
+        self.scope[_CLIENT] = self._client  # type: ignore[literal-required]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field."""

@@ -1,10 +1,6 @@
 """`POST /v1/agents/{agent}/runs`: the one route that is paid for by every run, so plain ASGI and nothing between."""
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +16,7 @@ from penstock.executor.idempotency import read_wish
 from penstock.executor.intake import Asked
 from penstock.executor.order import read_identity, read_order, wants_cache
 from penstock.executor.problems import Refusal, draining, internal, problem_of, problem_of_run
+from penstock.executor.protocol import client_gone
 from penstock.executor.sse import EventStream
 from penstock.store.queue_lease import LeaseLost
 
@@ -43,21 +40,19 @@ class RunRoute:
         with self._executor.in_flight():
             try:
                 handle = await self._start(scope, receive, send)
+                if handle is not None and not _wants_stream(scope):
+                    await self._answer(handle, scope, send)
             except ClientGone:
                 return
             except PenstockError as error:
                 await send_problem(send, problem_of(error))
                 return
             except Exception:
-                LOG.exception("a run could not be started")
+                LOG.exception("a run request could not be answered")
                 await send_problem(send, internal())
                 return
-            if handle is None:
-                return
-            if _wants_stream(scope):
+            if handle is not None and _wants_stream(scope):
                 await EventStream(receive, send, lambda: _cancel(handle)).run(handle.events(), [traced(handle)])
-            else:
-                await self._answer(handle, receive, send)
 
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> RunHandle | None:
         """The run; None where it was accepted first, and answered."""
@@ -66,7 +61,7 @@ class RunRoute:
         headers = scope["headers"]
         identity = read_identity(headers)
         wish = read_wish(headers)
-        written = replace(read_order(await read_body(receive, headers)), uses_cache=wants_cache(headers))
+        written = read_order(await read_body(receive, headers), uses_cache=wants_cache(headers))
         order = await self._executor.with_input(written, identity)
         agent, stream, parent = scope["path_params"]["agent"], _wants_stream(scope), parent_of(headers)
         if wish is not None:
@@ -75,8 +70,8 @@ class RunRoute:
             return None
         return await self._executor.submit(agent, identity, order, stream, parent)
 
-    async def _answer(self, handle: RunHandle, receive: Receive, send: Send) -> None:
-        async with _cancelled_with_client(handle, receive):
+    async def _answer(self, handle: RunHandle, scope: Scope, send: Send) -> None:
+        with client_gone(scope, lambda: _cancel(handle)):
             try:
                 result = await handle.result()
             except (Postponed, LeaseLost) as later:
@@ -90,20 +85,6 @@ class RunRoute:
             await send_json(send, document, traced(handle), close=self._executor.is_draining)
         else:
             await send_problem(send, problem_of_run(document), traced(handle))
-
-
-@contextlib.asynccontextmanager
-async def _cancelled_with_client(handle: RunHandle, receive: Receive) -> AsyncIterator[None]:
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        _cancel(handle)
-
-    watching = asyncio.ensure_future(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
 
 
 def _cancel(handle: RunHandle) -> None:

@@ -16,6 +16,7 @@ from penstock.executor.executor import Executor
 from penstock.executor.protocol import BoundedProtocol
 from penstock.executor.telemetry.access_log import AccessLog
 from penstock.executor.telemetry.log_format import set_up_logs
+from penstock.garbage import settle
 
 INTERRUPTED = 130
 CLOSE_S = 5  # for connections to end once every run has
@@ -66,6 +67,7 @@ async def _serve(
             await _either(server.accepting, serving)
             if server.accepting.is_set():
                 executor.report_as(_url(bound))
+                settle()
                 announce(_url(bound))
                 await _either(stop, serving)
                 await executor.drain(drain_s)

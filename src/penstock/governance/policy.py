@@ -5,6 +5,7 @@ All rules are laid out in tables at construction, so that a decision costs a few
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 from penstock.contracts.policy import Action, PolicySpec, Rule, Stage
@@ -14,6 +15,7 @@ STAGES: tuple[str, ...] = get_args(Stage)
 ANY = "*"
 _NONE = -1
 _USER = "user:"
+_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,13 @@ class Decider:
         self._subject_cuts = _cuts(self._subject_patterns())
         self.asks_for_users = any(_names_users(pattern) for pattern in self._subject_patterns())
         """Whether two users of one tenant may be decided on differently."""
+        self._decided = lru_cache(_KEPT)(self._look_up)  # the rules never change
 
     def decide(self, subjects: Collection[str], action: str, resource: str, stage: str) -> Decision:
         """Whether one of `subjects` (`agent:a`, `user:u`) may do `action` to `resource` (`tools/t`) at `stage`."""
+        return self._decided(tuple(subjects), action, resource, stage)
+
+    def _look_up(self, subjects: tuple[str, ...], action: str, resource: str, stage: str) -> Decision:
         grid = self._grids.get((action, stage), {})
         deny = allow = len(self._rules)
         subject_keys = {key for subject in subjects for key in _keys(subject, self._subject_cuts)} | {ANY}

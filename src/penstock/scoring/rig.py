@@ -142,7 +142,7 @@ async def open_rig(
         rig = Rig(settings, registry, database)
         await asyncio.to_thread(rig.store.prune, _days_ago(KEPT_DAYS))
         spool = await asyncio.to_thread(Spool, settings.spool)
-        drain = SpoolDrain(settings.spool, database, spool)
+        drain = SpoolDrain(settings.spool, database, spool.executor)
         stack.push_async_callback(asyncio.to_thread, drain.close)
         stack.push_async_callback(asyncio.to_thread, spool.close)
         rig._parts = assemble(settings, registry.runtimes, rig.blob, sink=spool, provider=provider)

@@ -93,7 +93,7 @@ class Database:
             return
         now = _identity(self._file)
         if now is None:
-            raise Unavailable("the database's file is gone", where=self.place, now="bring it back, or start again")
+            raise file_gone(self.place)
         if now != self._identity:
             self.engine.dispose()
             self._identity = now
@@ -131,6 +131,11 @@ def upgrade(url: str) -> tuple[str | None, str]:
         engine.dispose()
     open_database(url, migrate=True).close()
     return before, HEAD
+
+
+def file_gone(place: str) -> Unavailable:
+    """The error of a SQLite file that was there before."""
+    return Unavailable("the database's file is gone", where=place, now="bring it back, or start again")
 
 
 def unavailable(place: str, error: SQLAlchemyError) -> Unavailable:
@@ -184,7 +189,13 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver's own transactions end at every DDL statement
-        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            f"busy_timeout={BUSY_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "wal_autocheckpoint=8000",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

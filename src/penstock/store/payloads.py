@@ -14,6 +14,7 @@ from penstock.store.database import Database
 from penstock.store.depots import Depots
 from penstock.store.feedback import drop_texts
 from penstock.store.payload_objects import Claim
+from penstock.store.row_insert import RowInsert
 from penstock.store.run_day import day_of
 from penstock.store.run_scores import drop_reasons
 
@@ -35,6 +36,7 @@ class PayloadRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._new = RowInsert(lambda: database.insert(tables.payloads).on_conflict_do_nothing())
 
     def add(self, connection: Connection, records: Sequence[dict[str, Any]]) -> None:
         """Takes in spooled payloads, but for those of runs whose payloads were deleted."""
@@ -43,9 +45,7 @@ class PayloadRows:
             return
         columns = tables.payload_deletions.c
         deleted = set(connection.scalars(select(columns.run_id).where(columns.run_id.in_(run_ids))))
-        rows = [_row(record) for record in records if record["runId"] not in deleted]
-        if rows:
-            connection.execute(self._database.insert(tables.payloads).on_conflict_do_nothing(), rows)
+        self._new.put(connection, [_row(record) for record in records if record["runId"] not in deleted])
         late = {record["runId"] for record in records if record["runId"] in deleted and "claim" in record}
         if late:  # their objects came after the deletion: it has to be done once more
             again = update(tables.payload_deletions).where(columns.run_id.in_(late))

@@ -7,7 +7,7 @@ from heapq import nsmallest
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, exists, select, tuple_, update
+from sqlalchemy import Connection, and_, exists, literal_column, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from penstock.store import tables
@@ -20,6 +20,7 @@ from penstock.store.feedback import FeedbackStore
 from penstock.store.payloads import Payload as Payload
 from penstock.store.payloads import PayloadRows, is_archived_day
 from penstock.store.reviews import Decision, ReviewStore
+from penstock.store.row_insert import RowInsert
 from penstock.store.run_day import day_at, day_of
 from penstock.store.run_scores import RunScore, RunScoreStore
 
@@ -48,6 +49,9 @@ class RunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._payloads = PayloadRows(database)
+        self._events = RowInsert(lambda: database.insert(tables.events).on_conflict_do_nothing())
+        self._intents = RowInsert(lambda: database.insert(tables.intents).on_conflict_do_nothing())
+        self._runs = RowInsert(lambda: _unless_final(database.insert(tables.runs)))
 
     def ingest(self, records: Iterable[dict[str, Any]]) -> None:
         """Takes in spooled records, all or none. What is known already changes nothing; a final status stays."""
@@ -60,10 +64,10 @@ class RunStore:
         by_kind |= {"spending": [], "purse-closed": []}
         for record in records:
             by_kind.setdefault(record["kind"], []).append(record)
-        self._add(connection, tables.events, [_event_row(record["event"]) for record in by_kind["event"]])
-        self._add(connection, tables.intents, [_intent_row(record) for record in by_kind["intent"]])
+        self._events.put(connection, [_event_row(record["event"]) for record in by_kind["event"]])
+        self._intents.put(connection, [_intent_row(record) for record in by_kind["intent"]])
         self._payloads.add(connection, by_kind["payload"])
-        self._put_runs(connection, [_run_row(record["run"]) for record in by_kind["run"]])
+        self._runs.put(connection, [_run_row(record["run"]) for record in by_kind["run"]])
         BudgetLedger(self._database).take_in(connection, by_kind["spending"], by_kind["purse-closed"])
         _archive_again(connection, by_kind)
 
@@ -197,10 +201,6 @@ class RunStore:
         with self._database.read() as connection:
             return nsmallest(limit, connection.scalars(query), key=_by_chance)
 
-    def _add(self, connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
-
     def _archived(self, run_id: str) -> ArchivedRun | None:
         if self._database.depots is None:
             return None
@@ -209,14 +209,13 @@ class RunStore:
                 return None
         return self._database.depots.archive.find(run_id)
 
-    def _put_runs(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        insert: Any = self._database.insert(tables.runs)
-        changes = {name: insert.excluded[name] for name in rows[0] if name != "run_id"}
-        unfinished = and_(*(tables.runs.c.status != status for status in FINAL))  # IN cannot go with many rows
-        statement = insert.on_conflict_do_update(index_elements=["run_id"], set_=changes, where=unfinished)
-        connection.execute(statement, rows)
+
+def _unless_final(insert: Any) -> Any:
+    """The insert of runs, which changes one that is there already while it has no final status."""
+    kept = {"run_id", "archived_at"}
+    changes = {column.name: insert.excluded[column.name] for column in tables.runs.c if column.name not in kept}
+    unfinished = tables.runs.c.status.not_in([literal_column(f"'{status}'") for status in FINAL])
+    return insert.on_conflict_do_update(index_elements=["run_id"], set_=changes, where=unfinished)
 
 
 def live_and_over(agent: str, release: str, stage: str, since: str) -> ColumnElement[bool]:

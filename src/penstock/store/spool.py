@@ -21,7 +21,8 @@ from penstock.errors import Unavailable
 from penstock.store.spool_folder import SpoolLock, segments, unwritable
 from penstock.store.spool_segment import Segment
 
-SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENT_BYTES = 4 * 1024 * 1024
+"""Then another is begun, so that this one is deleted once the database has it."""
 FLUSH_S = 0.1
 RETRY_S = 0.25
 LOCK_S = 1.0
@@ -46,7 +47,7 @@ class Spool:
         self._appended = self._durable = 0
         self._guard = threading.Lock()
         self._wake = threading.Event()
-        self._rotate = self._closing = self._closed = False
+        self._closing = False
         self._segment: Segment | None = None
         self._lock, self._number = self._open()
         self._thread = threading.Thread(target=self._write_groups, name="penstock-spool", daemon=True)
@@ -93,16 +94,6 @@ class Spool:
         """Records that are not on the disk yet."""
         return self._appended - self._durable
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed: its folder is then like that of an executor that is gone."""
-        return self._closed
-
-    def rotate(self) -> None:
-        """Ends the segment in use, soon; so that it can be deleted once the database has it."""
-        self._rotate = True
-        self._wake.set()
-
     def close(self) -> None:
         """Writes what is queued and ends the thread. What cannot be written is refused to whoever waits for it."""
         with self._guard:
@@ -114,7 +105,6 @@ class Spool:
         if self._segment is not None:
             self._segment.close()
         self._lock.release()
-        self._closed = True
 
     def _open(self) -> tuple[SpoolLock, int]:
         try:
@@ -181,7 +171,7 @@ class Spool:
     def _write(self, data: bytes) -> Unavailable | None:
         """Writes a group durably; the problem if it cannot. The same lines are then given again."""
         try:
-            if self._segment is not None and (self._rotate or self._segment.size >= SEGMENT_BYTES):
+            if self._segment is not None and self._segment.size >= SEGMENT_BYTES:
                 self._leave_segment()
             if not data:
                 return None
@@ -195,7 +185,6 @@ class Spool:
         return None
 
     def _leave_segment(self) -> None:
-        self._rotate = False
         if self._segment is not None:
             self._segment.close()
             self._segment = None

@@ -19,14 +19,15 @@ from penstock.store.database import Database
 from penstock.store.purse_file import NAME as PURSES
 from penstock.store.purse_file import read_purses
 from penstock.store.runs import RunStore
-from penstock.store.spool import Spool
 from penstock.store.spool_folder import LOCK, SpoolLock, held_bytes, segments
 
 log = logging.getLogger(__name__)
-IDLE_S = 0.2
+PAUSE_S = 0.2
+"""Between two turns, so that what comes meanwhile is one transaction: a run alone in one costs twice as much."""
 AFTER_FAULT_S = 1.0
 BATCH_BYTES = 1024 * 1024
-ROTATE_BYTES = 4 * 1024 * 1024
+PART_LINES = 300
+"""Lines that are taken apart at a time, so that what they become stays in the processor's cache."""
 DAMAGED = "damaged.jsonl"
 JOIN_S = 30.0
 NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError)
@@ -35,19 +36,17 @@ NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError)
 class SpoolDrain:
     """Fills the database from every spool below `spool_folder`, and deletes what the database has.
 
-    `spool` is the one of this process, None without one: it is drained while it grows; close it before the drain.
+    `executor` names the one whose spool is drained while it grows, "" = none; close that before the drain.
     A thread does so all the time, unless `threaded` is false. While the database is away the spools grow and
     `problem` says why; nothing is lost by that.
     """
 
-    def __init__(
-        self, spool_folder: Path, database: Database, spool: Spool | None = None, *, threaded: bool = True
-    ) -> None:
+    def __init__(self, spool_folder: Path, database: Database, executor: str = "", *, threaded: bool = True) -> None:
         self.problem: Unavailable | None = None
         self._folder = spool_folder
+        self._own = spool_folder / executor if executor else None
         self._database = database
         self._runs = RunStore(database)
-        self._spool = spool
         self._taken: dict[Path, int] = {}
         self._turn = threading.Lock()
         self._stop = threading.Event()
@@ -69,8 +68,13 @@ class SpoolDrain:
 
     @property
     def backlog_bytes(self) -> int:
-        """What this process's spool holds and the database does not yet."""
-        return held_bytes(self._spool.folder, self._taken) if self._spool is not None else 0
+        """What the executor's spool holds and the database does not yet."""
+        return held_bytes(self._own, self._taken) if self._own is not None else 0
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """How much of each segment of the executor's spool is in the database, bytes by file name."""
+        return {path.name: taken for path, taken in tuple(self._taken.items()) if path.parent == self._own}
 
     def close(self) -> None:
         """Ends the thread after a last turn; what that leaves, the next executor of the folder takes in."""
@@ -83,7 +87,7 @@ class SpoolDrain:
     def _drain_on(self) -> None:
         while not self._stop.is_set():
             try:
-                found = self.drain_once()
+                self.drain_once()
             except Unavailable as problem:
                 if self.problem is None:
                     log.warning("runs stay in the spool for now: %s", problem)
@@ -91,8 +95,7 @@ class SpoolDrain:
                 self._stop.wait(AFTER_FAULT_S)
                 continue
             self.problem = None
-            if not found:
-                self._stop.wait(IDLE_S)
+            self._stop.wait(PAUSE_S)
 
     def _folders(self) -> list[Path]:
         if not self._folder.is_dir():
@@ -100,14 +103,12 @@ class SpoolDrain:
         return sorted(path for path in self._folder.iterdir() if path.is_dir())
 
     def _drain_folder(self, folder: Path) -> int:
-        if self._spool is not None and folder == self._spool.folder and not self._spool.closed:
-            return self._drain_own(self._spool)
         try:
             lock = SpoolLock.take(folder)
         except FileNotFoundError:
             return 0  # another drain was here first
-        if lock is None:
-            return 0  # its executor lives and drains it itself
+        if lock is None:  # its executor lives, and drains it itself
+            return self._drain_growing(folder) if folder == self._own else 0
         try:
             count = sum(self._drain_whole(path) for _, path in segments(folder))
             self._lose_money(folder)
@@ -136,15 +137,11 @@ class SpoolDrain:
                     connection, executor, lambda one, nano: purses[one].unknown(nano) if one in purses else nano
                 )
 
-    def _drain_own(self, spool: Spool) -> int:
-        """Takes in the spool of this process; all its segments but the last one grow no more."""
-        found = [path for _, path in segments(spool.folder)]
+    def _drain_growing(self, folder: Path) -> int:
+        """Takes in a spool that is written to; all its segments but the last one grow no more."""
+        found = [path for _, path in segments(folder)]
         count = sum(self._drain_whole(path) for path in found[:-1])
-        for path in found[-1:]:
-            count += self._take_in(path)
-            if self._taken.get(path, 0) >= ROTATE_BYTES:
-                spool.rotate()
-        return count
+        return count + sum(self._take_in(path) for path in found[-1:])
 
     def _drain_whole(self, path: Path) -> int:
         count = self._take_in(path)
@@ -173,7 +170,10 @@ class SpoolDrain:
         if not lines:
             return
         try:
-            self._runs.ingest([orjson.loads(line) for line in lines])
+            with self._database.write() as connection:
+                for begin in range(0, len(lines), PART_LINES):
+                    part = lines[begin : begin + PART_LINES]
+                    self._runs.take_in(connection, [orjson.loads(line) for line in part])
         except (Invalid, *NOT_A_RECORD) as fault:
             if len(lines) > 1:
                 for line in lines:

@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+import orjson
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,15 +34,16 @@ class PacedProvider:
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
         """The input's text; raises `ModelFailed` when the input asks for a fault."""
-        order = json.loads(str(next(one["content"] for one in reversed(call.messages) if one["role"] == "user")))
+        order = orjson.loads(str(next(one["content"] for one in reversed(call.messages) if one["role"] == "user")))
         text = str(order["text"])
         if order.get("tool") and call.messages[-1]["role"] == "user":
             request = ToolRequest("asked", str(order["tool"]), json.dumps({"text": text}))
             return ModelAnswer(None, (request,), Usage(1, 1, 0.0), "tool_calls")
         words = text.split(" ")
         self._note(f"began {text}")
+        is_watched = order.get("delayMs") or call.on_delta is not None
         try:
-            for index, word in enumerate(words):
+            for index, word in enumerate(words if is_watched else ()):
                 if order.get("delayMs"):
                     await asyncio.sleep(order["delayMs"] / 1000)
                 if call.on_delta is not None:
@@ -79,7 +81,8 @@ class CountedTasks:
 def main() -> None:
     """Serves until a signal ends it; the URL is the first line of the output."""
     project, seen, *port = sys.argv[1:]
-    executor = Executor(load_settings(Path(project)), provider=PacedProvider(None if seen == "-" else Path(seen)))
+    provider = PacedProvider(None if seen == "-" else Path(seen))
+    executor = Executor(load_settings(Path(project)), provider=provider, drains_apart=True)
     drain_s = float(os.environ.get("PACED_DRAIN_S", DRAIN_S))
     listening = Listening("127.0.0.1", int(port[0]) if port else 0, drain_s)
     serve(executor, CountedTasks(build_app(executor)), listening, lambda url: print(url, flush=True))  # noqa: T201
