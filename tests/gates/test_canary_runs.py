@@ -23,6 +23,7 @@ class Run:
     status: str = "finished"
     duration_ms: float | None = 100.0
     cost_usd: float | None = 0.01
+    is_cached: bool = False
 
 
 @dataclass
@@ -87,8 +88,9 @@ def test_success_rate(canary: Callable[..., GateContext], failed: int, outcome: 
         assert finding.reason == "98 of 100 runs finished, less than 99.00%"
 
 
-def test_cancelled_and_rejected_runs_are_neutral(canary: Callable[..., GateContext]) -> None:
-    neutral = [Run("cancelled", None, None)] * 20 + [Run("rejected", None, None)] * 20
+def test_cancelled_rejected_and_cached_runs_are_neutral(canary: Callable[..., GateContext]) -> None:
+    neutral = [Run("cancelled", None, None)] * 20 + [Run("rejected", None, None)] * 10
+    neutral += [Run("finished", 900.0, 9.0, is_cached=True)] * 10
     assert canary_runs(canary([Run()] * 29 + neutral), min_runs=30).outcome == "inconclusive"
     finding = canary_runs(canary([Run()] * 30 + neutral, {"p95Ms": 200, "costPerRunUsd": 1.0}), min_runs=30)
     assert (finding.outcome, finding.measured["runs"], finding.measured["neutral"]) == ("passed", 30, 40)

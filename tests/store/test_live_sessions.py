@@ -46,7 +46,7 @@ def test_only_live_runs_of_the_release_at_the_stage_since_then_that_are_over(
 ) -> None:
     others: list[dict[str, Any]] = [
         {"startedAt": "2026-11-20T09:59:59.999999Z"}, {"mode": "shadow"}, {"stage": "prod"}, {"release": "sha256:b"},
-        {"agent": "other"}, {"status": "running"},
+        {"agent": "other"}, {"status": "running"}, {"cached": True},
     ]  # fmt: skip
     RunStore(database).ingest([run("r"), *(run(f"other-{at}", **fields) for at, fields in enumerate(others))])
     assert [found.run_id for found in live.runs(*OF)] == ["r"]
@@ -58,6 +58,13 @@ def test_a_row_of_an_older_program_says_neither_route_nor_failures(database: Dat
     RunStore(database).ingest([old])
     [found] = live.runs(*OF)
     assert (found.routed_by, found.tool_calls, found.tool_failures) == (None, 2, None)
+
+
+def test_a_text_about_the_cache_makes_no_run_a_cached_one(database: Database, live: LiveSessions) -> None:
+    words = '"cached":true'
+    RunStore(database).ingest([run("r", "failed", error={"code": "tool", "what": f"said {words} and {{{words}}}"})])
+    assert [found.run_id for found in live.runs(*OF)] == ["r"]
+    assert [found.is_cached for found in RunStore(database).live_runs(*OF)] == [False]
 
 
 def test_many_rows_come_in_one_order(database: Database, live: LiveSessions) -> None:

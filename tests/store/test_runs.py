@@ -88,13 +88,16 @@ def test_live_runs_are_those_of_mode_live_since_then(runs: RunStore) -> None:
             run("other", release="sha256:b"),
             run("unpriced", "failed", startedAt="2026-11-20T11:00:00.000000Z", usage={"costUsd": None}),
             run("going", "running"),
+            run("cached", startedAt="2026-11-20T12:00:00.000000Z", cached=True),
         ]
     )
     found = runs.live_runs("clerk", "sha256:a", "canary", "2026-11-20T10:00:00Z")
     assert [(row.run_id, row.status, row.duration_ms, row.cost_usd, row.session_id) for row in found] == [
         ("counted", "finished", 12.5, 0.25, "s"),
         ("unpriced", "failed", 12.5, None, "s"),
+        ("cached", "finished", 12.5, 0.25, "s"),
     ]
+    assert [row.is_cached for row in found] == [False, False, True]
 
 
 def test_a_batch_is_taken_in_whole_or_not_at_all(runs: RunStore) -> None:

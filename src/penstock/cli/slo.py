@@ -64,7 +64,7 @@ def _suites(workspace: Workspace) -> dict[str, Online]:
 
 def _text(row: Any) -> str:
     head = f"{row['agent']}@{row['version']} in {row['stage']}: {row['outcome']}"
-    neutral = f", {row['neutral']} cancelled or rejected" if row["neutral"] else ""
+    neutral = f", {row['neutral']} cancelled, rejected or cached" if row["neutral"] else ""
     lines = [head, f"  {row['runs']} runs{neutral}"]
     lines += [f"  {name:14} {_promise(name, promise)}" for name, promise in row["slo"].items()]
     for name, mean in row["judges"].items():

@@ -85,9 +85,9 @@ def canary_runs(
 
     A draft has none: skipped. Fewer: inconclusive. Enough: failed when the share of runs that finished is below
     slo.successRate, the 95th percentile of their duration (nearest rank) above slo.p95Ms, or their mean cost above
-    slo.costPerRunUsd, as far as the agent declares them. Cancelled and rejected runs are neutral: neither counted nor
-    judged. `min_judge_score` asks for a mean of each of the suite's online scorers, `min_feedback` for a share of
-    users' words that are up (None = not asked): failed below, inconclusive with fewer than `min_scores` and
+    slo.costPerRunUsd, as far as the agent declares them. Cancelled, rejected and cached runs are neutral: neither
+    counted nor judged. `min_judge_score` asks for a mean of each of the suite's online scorers, `min_feedback` for a
+    share of users' words that are up (None = not asked): failed below, inconclusive with fewer than `min_scores` and
     `min_ratings`, or while more than 1 % of the runs that were chosen for a judge have no score.
     """
     if context.origin == "draft":

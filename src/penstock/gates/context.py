@@ -69,6 +69,11 @@ class LiveRun(Protocol):
         """Of all model calls, USD."""
         ...
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether an earlier run's answer was given again."""
+        ...
+
 
 class LiveRuns(Protocol):
     """Where stored runs are counted (`penstock.store.runs.RunStore`)."""

@@ -15,6 +15,7 @@ RATES = ("assertion", "score")
 R = TypeVar("R", bound=LiveRun)
 
 # A run that its caller cancelled, or that never started (limit, policy, invalid input), says nothing of the release.
+# Neither does an answer out of the cache: nothing was asked for it.
 NEUTRAL = frozenset({"cancelled", "rejected"})
 
 
@@ -50,7 +51,7 @@ class JudgeFigures:
 
 def judged(runs: Iterable[R]) -> list[R]:
     """The runs that say something of the release."""
-    return [run for run in runs if run.status not in NEUTRAL]
+    return [run for run in runs if run.status not in NEUTRAL and not run.is_cached]
 
 
 def percentile_ms(runs: Sequence[LiveRun], share: float) -> float:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from penstock.store import tables
 from penstock.store.clock import moment
 from penstock.store.database import Database
-from penstock.store.runs import live_and_over
+from penstock.store.runs import CACHED, live_and_over
 
 FETCHED = 1_000
 """Rows that are held at a time: a run's summary is read for a few of its fields."""
@@ -52,7 +52,10 @@ class LiveSessions:
         self._database = database
 
     def runs(self, agent: str, release: str, stage: str, since: str) -> list[SessionRun]:
-        """Live runs that are over and started at or after `since` (RFC 3339), oldest first."""
+        """Live runs that are over and started at or after `since` (RFC 3339), oldest first.
+
+        Answers out of the cache are left out: they say nothing of the release.
+        """
         columns = tables.runs.c
         query = (
             select(
@@ -65,7 +68,7 @@ class LiveSessions:
                 columns.cost_usd,
                 columns.document,
             )
-            .where(live_and_over(agent, release, stage, since))
+            .where(live_and_over(agent, release, stage, since), ~columns.document.contains(CACHED))
             .order_by(columns.started_at, columns.run_id)
             .execution_options(yield_per=FETCHED)
         )

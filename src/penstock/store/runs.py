@@ -25,12 +25,17 @@ from penstock.store.run_day import day_at, day_of
 from penstock.store.run_scores import RunScore, RunScoreStore
 
 ANSWERED = ("finished", "failed", "timed_out")
+CACHED = '"cached":true'
+"""In the summary of a run that was answered from the cache; in a text within a summary quotes are escaped."""
 FINAL = ("finished", "failed", "cancelled", "timed_out", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What a stored run tells a gate; `duration_ms` and `cost_usd` None = not known."""
+    """What a stored run tells a gate; `duration_ms` and `cost_usd` None = not known.
+
+    `is_cached` = an earlier run's answer was given again.
+    """
 
     run_id: str
     status: str
@@ -38,6 +43,7 @@ class RunRow:
     cost_usd: float | None
     started_at: str
     session_id: str | None
+    is_cached: bool
 
 
 class RunStore:
@@ -167,6 +173,7 @@ class RunStore:
                 columns.cost_usd,
                 columns.started_at,
                 columns.session_id,
+                columns.document.contains(CACHED),
             )
             .where(live_and_over(agent, release, stage, since))
             .order_by(columns.started_at)

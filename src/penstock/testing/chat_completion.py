@@ -55,7 +55,7 @@ def stream_events(model: str, told: ScriptedAnswer, fault: ModelFault, with_usag
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     if "silent" not in fault.kinds:
         deltas += [{"tool_calls": [{**call, "index": index}]} for index, call in enumerate(_tool_calls(told))]
-        deltas += [{"content": piece} for piece in told.pieces()]
+        deltas += [{"content": piece} for piece in told.pieces(fault.piece)]
     events = [_delta_event(model, delta, None) for delta in deltas]
     events.append(_delta_event(model, {}, told.finish_reason))
     if with_usage and "no-usage" not in fault.kinds:

@@ -40,7 +40,7 @@ class Gateway:
 
 @contextmanager
 def litellm_proxy(model_url: str) -> Iterator[Gateway]:
-    """LiteLLM's proxy, of the version that is installed here, with one model `qa-rules` at `model_url`.
+    """LiteLLM's proxy, of the version that is installed here, with all models of `model_url` under their names.
 
     Raises `Unavailable` where it cannot be installed or does not start.
     """
@@ -49,9 +49,9 @@ def litellm_proxy(model_url: str) -> Iterator[Gateway]:
     if not program.exists():
         _installed([sys.executable, "-m", "venv", str(folder)])
         _installed([str(folder / "bin/pip"), "install", "--quiet", f"litellm[proxy]=={version('litellm')}"])
-    parameters = {"model": "openai/qa-rules", "api_base": model_url, "api_key": "scripted"}
+    parameters = {"model": "openai/*", "api_base": model_url, "api_key": "scripted"}
     config = folder / "config.yaml"
-    config.write_text(json.dumps({"model_list": [{"model_name": "qa-rules", "litellm_params": parameters}]}))
+    config.write_text(json.dumps({"model_list": [{"model_name": "*", "litellm_params": parameters}]}))
     port = _free_port()
     words = [str(program), "--config", str(config), "--host", HOST, "--port", str(port), "--telemetry", "False"]
     environment = {

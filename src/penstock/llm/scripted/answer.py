@@ -43,10 +43,10 @@ class ScriptedAnswer:
         """Why the model stopped: `tool_calls` or `stop`."""
         return "tool_calls" if self.calls else "stop"
 
-    def pieces(self) -> list[str]:
-        """The text as it is streamed: pieces of 64 characters."""
-        text = self.content or ""
-        return [text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS)]
+    def pieces(self, characters: int | None = None) -> list[str]:
+        """The text as it is streamed: pieces of so many characters, else of 64."""
+        text, size = self.content or "", characters or _PIECE_CHARACTERS
+        return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def answer(
