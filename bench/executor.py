@@ -9,7 +9,6 @@ and the model server run beside it on the same cores.
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from penstock.testing.executor_world import (
 )
 from penstock.testing.model_server import ModelServer
 from penstock.testing.peer_gateway import Gateway, litellm_proxy, portkey_gateway
+from penstock.testing.process_family import beside, cpu_s, resident_mb
 
 AT_ONCE = (1, 16, 64)
 JUDGED_AT = 16
@@ -44,7 +44,6 @@ CHUNKS = 34
 PIECE = 6
 LONG = ("the user can reset the password and " * 9)[: CHUNKS * PIECE - len("Scripted model: ")]
 """One sentence, which the scripted model repeats in `CHUNKS` pieces."""
-TICKS = os.sysconf("SC_CLK_TCK")
 CALLS_TOOL = {"direct": "look", "langgraph": "seek"}
 """Agents that bear the name of their tool, which the scripted model therefore calls before it answers."""
 ONE_CALL = {"direct": "echo", "langgraph": "graph"}
@@ -98,23 +97,6 @@ class Server:
 
 def server_of(running: Running) -> Server:
     return Server(running.process.pid, urlsplit(running.url).port or 0, {})
-
-
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def beside(pid: int) -> list[int]:
-    """The processes that a process started."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory with that of the processes beside, MB."""
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in (pid, *beside(pid)))
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def ask_on(port: int, request: bytes, until: float, waits: list[float]) -> None:

@@ -21,6 +21,7 @@ from penstock.settings import load_settings
 from penstock.store.database import open_database
 from penstock.testing.executor_world import Running, World, in_prod, make_world, stopped_at_end, wait_until
 from penstock.testing.mixed_load import MixedLoad
+from penstock.testing.process_family import resident_mb
 from penstock.testing.promises import Promises
 
 SECONDS = 600.0
@@ -42,7 +43,10 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class Sample:
-    """The executor at one moment; `at_s` since the begin, memory resident, `answers` since the sample before."""
+    """The executor at one moment; `at_s` since the begin, `answers` since the sample before.
+
+    Memory is resident, that of the process beside included.
+    """
 
     at_s: float
     memory_mb: float
@@ -54,11 +58,10 @@ class Sample:
 
 def sample(running: Running, world: World, begun: float, answers: int) -> Sample:
     process = Path(f"/proc/{running.process.pid}")
-    pages = int((process / "statm").read_text().split()[1])
     spool = sum(file.stat().st_size for file in (world.root / ".penstock/spool").rglob("*") if file.is_file())
     return Sample(
         time.monotonic() - begun,
-        pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+        resident_mb(running.process.pid),
         len(list((process / "fd").iterdir())),
         int(httpx.get(f"{running.url}/tasks").text),
         spool / 1e6,
