@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 
 from penstock.executor import protocol
-from penstock.executor.protocol import BoundedProtocol
+from penstock.executor.protocol import BoundedProtocol, client_gone
 
 
 async def small_app(scope: Any, receive: Any, send: Any) -> None:
@@ -18,9 +18,9 @@ async def small_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listening() -> AsyncIterator[int]:
+async def listening(app: Any = small_app) -> AsyncIterator[int]:
     bound = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(small_app, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
+    config = uvicorn.Config(app, http=BoundedProtocol, lifespan="off", log_config=None, ws="none")
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     serving = asyncio.create_task(server.serve([bound]))
@@ -74,3 +74,44 @@ async def test_a_connection_is_used_again_after_a_large_body() -> None:
             writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 40000\r\n\r\n" + b"a" * 40_000)
             assert b" 200 " in await reader.readuntil(b"ok")
         writer.close()
+
+
+@pytest.mark.parametrize("asks_late", [False, True])
+async def test_who_asks_hears_once_that_the_client_is_gone_however_late_he_asks(asks_late: bool) -> None:
+    came, told, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    times: list[str] = []
+
+    def gone() -> None:
+        times.append("gone")
+        told.set()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        came.set()
+        if asks_late:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        with client_gone(scope, gone):
+            await told.wait()
+        left.set()
+
+    async with listening(app) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head(10))
+        async with asyncio.timeout(10):
+            await came.wait()
+            assert not told.is_set()
+            writer.close()
+            await left.wait()
+    assert times == ["gone"]
+
+
+async def test_who_asked_of_an_earlier_request_of_the_connection_hears_nothing() -> None:
+    told: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with client_gone(scope, lambda: told.append("gone")):
+            await small_app(scope, receive, send)
+
+    async with listening(app) as port:
+        assert b" 200 " in await answer(port, head(10))
+    assert told == []

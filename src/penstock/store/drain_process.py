@@ -33,7 +33,7 @@ class DrainProcess:
     """Has the spool of `executor` drained, and those of executors that died, as `SpoolDrain` does.
 
     Where the process dies another takes its place, and what it left is drained by that. Where this one dies it takes
-    in what is left of the spool, and ends.
+    in what is left of the spool, and ends. Raises `Unavailable` where no process can be started.
     """
 
     def __init__(self, settings: Settings, executor: str) -> None:
@@ -72,7 +72,11 @@ class DrainProcess:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", __name__]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            what = f"no process can be started that fills the database: {error.strerror or error}"
+            raise Unavailable(what, where=sys.executable, now="free memory or processes") from None
         order = {"settings": self._settings.model_dump(mode="json"), "executor": self._executor, "parent": os.getpid()}
         with contextlib.suppress(OSError):  # it is gone already: who follows it sees that
             _pipe(process.stdin).write(orjson.dumps(order, option=orjson.OPT_APPEND_NEWLINE))
@@ -82,20 +86,30 @@ class DrainProcess:
     def _follow(self) -> None:
         """Hears what the process tells, and starts another one if it ends unasked."""
         while True:
-            with _pipe(self._process.stdout) as lines:
-                for line in lines:
-                    self._heard(orjson.loads(line))
-            status = self._process.wait()
-            with contextlib.suppress(OSError):
-                _pipe(self._process.stdin).close()
+            status = self._heard_out(self._process)
             if self._closing.is_set():
                 return
             what = f"the process that fills the database ended with status {status}"
             LOG.warning("%s; another one is started", what)
             self._problem = Unavailable(what, where=str(self._folder), now="runs stay in the spool until it is back")
-            if self._closing.wait(AGAIN_S):
-                return
-            self._process = self._start()
+            while not self._closing.wait(AGAIN_S):
+                try:
+                    self._process = self._start()
+                    break
+                except Unavailable as problem:
+                    self._problem = problem
+            if self._closing.is_set():  # `close` may not have seen the new one
+                _pipe(self._process.stdin).close()
+
+    def _heard_out(self, process: "subprocess.Popen[bytes]") -> int:
+        """Hears a process to its end; returns its exit status."""
+        with _pipe(process.stdout) as lines:
+            for line in lines:
+                self._heard(orjson.loads(line))
+        status = process.wait()
+        with contextlib.suppress(OSError):
+            _pipe(process.stdin).close()
+        return status
 
     def _heard(self, told: dict[str, Any]) -> None:
         if "log" in told:
@@ -122,8 +136,13 @@ class _Teller(logging.Handler):
         self.tell({"log": record.getMessage(), "logger": record.name, "level": record.levelno})
 
     def tell(self, told: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it died: nobody listens, and the work goes on to its end
+        self.acquire()  # two threads tell, and a line is one line
+        try:
             os.write(sys.stdout.fileno(), orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        except OSError:
+            return  # it died: nobody listens, and the work goes on to its end
+        finally:
+            self.release()
 
 
 class _Ending:
