@@ -15,6 +15,7 @@ class Client:
         self.left = asyncio.Event()
         self.told = asyncio.Event()
         self.body = b""
+        self.pieces: list[bytes] = []
         self.ended = False
         self._stalled = stalled
 
@@ -28,6 +29,7 @@ class Client:
         if self._stalled:
             await asyncio.Event().wait()
         self.body += message["body"]
+        self.pieces.append(message["body"])
         self.ended = not message["more_body"]
         self.told.set()
 
@@ -53,6 +55,19 @@ async def test_a_stream_ends_after_the_last_event() -> None:
     assert client.body.count(b"data: ") == 2
     assert client.ended
     assert not gone.is_set()
+
+
+async def test_what_comes_together_is_sent_together_and_in_order() -> None:
+    async def bursts() -> AsyncIterator[dict[str, Any]]:
+        for first in (1, 11):
+            for number in range(first, first + 10):
+                yield {"type": "llm.started", "seq": number}
+            await asyncio.sleep(0.01)
+
+    client = Client()
+    await EventStream(client.receive, client.send).run(bursts())
+    frames = [[frame({"type": "llm.started", "seq": first + at}) for at in range(10)] for first in (1, 11)]
+    assert client.pieces == [*(b"".join(ten) for ten in frames), b""]
 
 
 async def test_who_leaves_is_noticed_while_nothing_happens() -> None:

@@ -40,6 +40,14 @@ def test_a_release_comes_back_as_it_was_put(store: ReleaseStore) -> None:
     assert store.get_blob(release.prompt.body) == BODY
 
 
+def test_a_release_that_needs_a_newer_engine_is_not_run_by_this_one(store: ReleaseStore) -> None:
+    release, body = example_release()
+    newer = release.model_copy(update={"min_engine": "0.2.0-rc.1"})
+    name = store.put_release(newer, {digest_bytes(body): body})
+    with pytest.raises(Unavailable, match=r"clerk@1\.0\.0 needs penstock 0\.2\.0-rc\.1, and this is 0\.1\.0"):
+        store.get_release(name)
+
+
 def test_a_release_without_its_blobs_is_refused(store: ReleaseStore) -> None:
     release, _ = example_release()
     store.lineage(create=True)

@@ -29,7 +29,7 @@ def frame(event: Mapping[str, Any]) -> bytes:
 
 
 class EventStream:
-    """One client's stream of one run.
+    """One client's stream of one run. What came together is sent together: tokens often come in bursts.
 
     `gone` is called when the client closes the connection or does not read for 30 seconds, and ends the stream.
     """
@@ -39,6 +39,8 @@ class EventStream:
         self._send = send
         self._gone = gone
         self._last_sent = 0.0
+        self._frames: list[bytes] = []
+        self._news = asyncio.Event()
 
     async def run(self, events: AsyncIterator[Mapping[str, Any]], headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Sends all events; returns after the last one, or as soon as the client is gone.
@@ -46,7 +48,8 @@ class EventStream:
         What keeps the events from coming leaves the answer incomplete: the connection then ends without its last chunk.
         """
         await self._send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
-        forward = asyncio.ensure_future(self._forward(events))
+        taking = asyncio.ensure_future(self._take(events))
+        forward = asyncio.ensure_future(self._forward(taking))
         watch = asyncio.ensure_future(self._watch())
         try:
             await asyncio.wait({forward, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -59,13 +62,25 @@ class EventStream:
             elif self._gone is not None:
                 self._gone()
         finally:
-            for task in (forward, watch):
+            for task in (taking, forward, watch):
                 task.cancel()
-            await asyncio.gather(forward, watch, return_exceptions=True)
+            await asyncio.gather(taking, forward, watch, return_exceptions=True)
 
-    async def _forward(self, events: AsyncIterator[Mapping[str, Any]]) -> None:
+    async def _take(self, events: AsyncIterator[Mapping[str, Any]]) -> None:
         async for event in events:
-            await self._write(frame(event))
+            self._frames.append(frame(event))
+            self._news.set()
+
+    async def _forward(self, taking: "asyncio.Task[None]") -> None:
+        """Sends what was taken, to the end; then raises what ended the taking, if anything did."""
+        taking.add_done_callback(lambda _: self._news.set())
+        while self._frames or not taking.done():
+            await self._news.wait()
+            self._news.clear()
+            frames, self._frames = self._frames, []
+            if frames:
+                await self._write(b"".join(frames))
+        taking.result()
 
     async def _watch(self) -> None:
         while True:

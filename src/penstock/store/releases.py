@@ -7,7 +7,9 @@ from typing import TypeVar
 
 import orjson
 from pydantic import ValidationError
+from semver import Version
 
+from penstock import __version__
 from penstock.contracts.canonical import canonical, digest, digest_bytes
 from penstock.contracts.document import Record
 from penstock.contracts.evidence import Approval, Evidence, Request
@@ -271,14 +273,25 @@ class ReleaseStore:
 
 
 def parse_release(name: str, data: bytes, where: str) -> Release:
-    """The release in `data`, which must be the one of that digest; raises `Invalid`."""
+    """The release in `data`, which must be the one of that digest; raises `Invalid`.
+
+    Raises `Unavailable` for one that needs a newer engine: fields that this one does not know would count as unsaid.
+    """
     try:
         document = orjson.loads(data)
         if digest_bytes(data) != name and digest(document) != name:
             raise _damaged(where, _release_name(name))
-        return Release.model_validate(document)
+        release = Release.model_validate(document)
+        is_newer = Version.parse(release.min_engine) > Version.parse(__version__)
     except ValueError:
         raise _damaged(where, _release_name(name)) from None
+    if is_newer:
+        raise Unavailable(
+            f"{release.name}@{release.version} needs penstock {release.min_engine}, and this is {__version__}",
+            where=f"{where}/{_release_name(name)}",
+            now=f"install penstock {release.min_engine} or later here",
+        )
+    return release
 
 
 def parse_table(data: bytes, generation: int | None, where: str) -> RoutingTable:
