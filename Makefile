@@ -29,11 +29,11 @@ check: install
 
 # The embedded parts only: no server, no network. Three workers for two cores: a third of the time they wait for others.
 test: install
-	$(PYTEST) -n 3 --dist loadgroup -m "not servers"
+	$(PYTEST) -n 3 --dist loadgroup --durations 15 -m "not servers"
 
 # The same code on PostgreSQL, and what needs shared test data: a missing one is a failure, not a skip.
 test-servers: install
-	$(PYTEST) -n 3 --dist loadgroup -m "servers"
+	$(PYTEST) -n 3 --dist loadgroup --durations 15 -m "servers"
 
 bench: install
 	$(BIN)/python bench/run.py
