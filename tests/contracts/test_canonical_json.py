@@ -43,3 +43,8 @@ def test_what_is_nested_too_deeply_is_no_value() -> None:
     for deep in (orjson.loads(b"[" * 950 + b"]" * 950), orjson.loads(b'{"a":' * 950 + b"1.5" + b"}" * 950)):
         with pytest.raises(ValueError, match=r"nested too deeply"):
             canonical(deep)
+    for open_, close in ((b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")):
+        levels = 250 // (open_.count(b"{") + open_.count(b"["))
+        canonical(orjson.loads(open_ * levels + b"1" + close * levels))
+        with pytest.raises(ValueError, match=r"nested too deeply"):
+            canonical(orjson.loads(open_ * (levels + 1) + b"1" + close * (levels + 1)))
