@@ -1,13 +1,12 @@
 """Routes of batches: many runs of one agent, accepted together and run when nobody else wants to."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Path, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from penstock.errors import NotFound
 from penstock.executor.answer import JsonAnswer
@@ -15,14 +14,15 @@ from penstock.executor.batch import MAX_BYTES, MAX_LINES, MAX_S, read_lines
 from penstock.executor.body import ClientGone, read_body
 from penstock.executor.executor import Executor
 from penstock.executor.idempotency import Wish, read_wish
+from penstock.executor.jsonl_answer import JsonlAnswer
 from penstock.executor.openapi import PROBLEMS
 from penstock.executor.order import read_identity
 from penstock.executor.problems import Refusal, draining
 from penstock.store.batches import Batch, BatchLine, BatchStore
 
-JSONL = "application/jsonl"
 DESCRIPTION = f"At most {MAX_LINES} lines and {MAX_BYTES >> 20} MiB; a line is a run order or a bare input."
-BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {JSONL: {"schema": {"type": "string"}}}}}
+LINES: dict[str, Any] = {JsonlAnswer.media_type: {"schema": {"type": "string"}}}
+BODY: dict[str, Any] = {"requestBody": {"required": True, "content": LINES}}
 
 Tenant = Annotated[str | None, Header(alias="X-Penstock-Tenant", description="Whose batch it is.")]
 User = Annotated[str | None, Header(alias="X-Penstock-User", description="The person behind the request.")]
@@ -52,7 +52,7 @@ def batch_routes(executor: Executor) -> APIRouter:
     async def results(request: Request, batch: BatchId, tenant: Tenant = None) -> Response:
         await _own(executor, request, batch)
         lines = BatchStore(executor.database.database).lines(batch)
-        return StreamingResponse(_jsonl(lines), media_type=JSONL)
+        return await JsonlAnswer.of(map(line_document, lines))
 
     @router.post("/batches/{batch}/cancel", status_code=202, summary="Ends what has not ended of a batch")
     async def cancel(request: Request, batch: BatchId, tenant: Tenant = None) -> Response:
@@ -106,11 +106,6 @@ def _document(batch: Batch) -> dict[str, Any]:
         "url": url,
         "results": f"{url}/results",
     }
-
-
-def _jsonl(lines: Iterator[BatchLine]) -> Iterator[bytes]:
-    for line in lines:
-        yield orjson.dumps(line_document(line), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def line_document(line: BatchLine) -> dict[str, Any]:
