@@ -21,6 +21,7 @@ LONG_ENOUGH: Sequence[Action] = ("hang", "half-open")
 MET: Mapping[Part, Sequence[Action]] = {
     "database": ("hang", "kill", "half-open", "reset", "refuse", "cut", "delay"),
     "executor": ("kill", "hang"),
+    "drain": ("kill", "hang"),
     "redis": ("hang", "kill", "half-open", "reset", "refuse", "cut", "delay"),
     "model": ("half-open", "kill", "cut", "hang", "reset", "refuse", "delay"),
 }
@@ -35,7 +36,7 @@ def plan(seed: int, count: int) -> list[tuple[Fault, ...]]:
     """So many scenarios, the same for the same seed: every part in its turn, every other time two faults in a row."""
     dice = random.Random(seed)
     decks: dict[Part, list[Action]] = {part: dice.sample(actions, len(actions)) for part, actions in MET.items()}
-    parts: list[Part] = ["database", "executor", "redis", "model"]
+    parts: list[Part] = ["database", "executor", "redis", "model", "drain"]
 
     def one(number: int) -> Fault:
         part = parts[number % len(parts)]

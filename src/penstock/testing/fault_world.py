@@ -1,6 +1,7 @@
 """Executors with everything that they need as real processes, each behind a proxy, and faults of each part."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -16,10 +17,11 @@ from penstock.store.database import Database, open_database
 from penstock.testing.executor_world import Running, World, empty_world, in_prod, launch, wait_until
 from penstock.testing.model_server import ModelServer
 from penstock.testing.postgresql_server import PostgresqlServer
+from penstock.testing.process_family import beside
 from penstock.testing.redis_server import RedisServer
 from penstock.testing.tcp_proxy import Mode, TcpProxy
 
-Part = Literal["database", "redis", "model", "executor"]
+Part = Literal["database", "redis", "model", "executor", "drain"]
 Action = Literal["delay", "cut", "half-open", "reset", "refuse", "hang", "kill"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 ON_THE_WIRE: frozenset[str] = frozenset({"delay", "cut", "half-open", "reset", "refuse"})
@@ -35,7 +37,7 @@ START_S = 60.0
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a part, and for how many seconds; an executor can hang and be killed only."""
+    """What happens to a part, and for how many seconds; an executor and its drain can hang and be killed only."""
 
     part: Part
     action: Action
@@ -94,6 +96,8 @@ class FaultWorld:
         self._progress = progress
         if fault.part == "executor":
             self._of_executor(fault)
+        elif fault.part == "drain":
+            self._of_drain(fault)
         elif fault.action in ON_THE_WIRE:
             self._of_wire(fault, cast(Mode, fault.action))
         else:
@@ -193,6 +197,16 @@ class FaultWorld:
 
     def _server(self, part: Part) -> PostgresqlServer | RedisServer:
         return self._postgresql if part == "database" else self._redis
+
+    def _of_drain(self, fault: Fault) -> None:
+        """Of the process that fills the first executor's database; one that was killed is started again by that."""
+        [pid] = beside(self._executors[0].process.pid)
+        os.kill(pid, signal.SIGSTOP if fault.action == "hang" else signal.SIGKILL)
+        self._last(fault)
+        if fault.action == "hang":
+            os.kill(pid, signal.SIGCONT)
+        else:
+            wait_until(lambda: beside(self._executors[0].process.pid) not in ([], [pid]), what="another drain")
 
     def _of_executor(self, fault: Fault) -> None:
         first = self._executors[0]
