@@ -4,7 +4,8 @@
 answer); `LiteLLM` and `lean` ask the scripted model server over HTTP, by the two transports of a model spec. LiteLLM's
 proxy and the Portkey gateway pass a bare completion on to the same model server. CPU is the server's, with the
 processes that it started: `beside` is their part of it, for an executor the process that fills the database. Clients
-and the model server run beside it on the same cores.
+and the model server run beside it on the same cores. All servers stand ready at once and are asked in turn, round by
+round, so that a noisy minute meets all of them: figures are medians of the rounds, and so are ratios within a round.
 """
 
 import asyncio
@@ -12,10 +13,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit
 
 import httpx
@@ -37,10 +39,13 @@ from penstock.testing.process_family import beside, cpu_s, resident_mb
 
 AT_ONCE = (1, 16, 64)
 JUDGED_AT = 16
-SECONDS = 2.5
-SETTLES_S = 0.6
+ROUNDS = 3
+SECONDS = 1.2
+WARM_S, SETTLES_S = 0.5, 0.5
 TEXT = "The user can reset the password within 15 minutes. " * 4
 CHUNKS = 34
+WIDTHS = (10, 10, 8, 9, 9, 9)
+DIGITS = (0, 0, 0, 1, 1, 1)
 PIECE = 6
 LONG = ("the user can reset the password and " * 9)[: CHUNKS * PIECE - len("Scripted model: ")]
 """One sentence, which the scripted model repeats in `CHUNKS` pieces."""
@@ -76,7 +81,8 @@ class Figure:
     p99_ms: float
 
 
-Figures = dict[tuple[str, int], Figure]
+Figures = dict[tuple[str, int], list[Figure]]
+"""Of each name and concurrency, one a round."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,8 @@ async def ask_on(port: int, request: bytes, until: float, waits: list[float]) ->
 
 
 async def measure(server: Server, request: bytes, at_once: int) -> Figure:
+    begun = time.perf_counter()
+    await asyncio.gather(*(ask_on(server.port, request, begun + WARM_S, []) for _ in range(at_once)))
     waits: list[float] = []
     others = beside(server.pid)
     own, more, begun = cpu_s(server.pid), sum(map(cpu_s, others)), time.perf_counter()
@@ -129,14 +137,79 @@ async def measure(server: Server, request: bytes, at_once: int) -> Figure:
     return Figure(len(waits) / took, (own + more) / len(waits) * 1e6, more / len(waits) * 1e6, p50, p95, p99)
 
 
-def show(figures: Figures, name: str, server: Server, request: bytes) -> None:
-    """Measures at each concurrency, prints, and keeps the figures under the name."""
-    asyncio.run(measure(server, request, 1))  # warm
+@dataclass(frozen=True)
+class Asked:
+    """One request to one server, again and again."""
+
+    name: str
+    server: Server
+    request: bytes
+
+
+def measured(asked: list[Asked]) -> Figures:
+    """Each of them at each concurrency, in turn; who fails is left out from then on."""
+    figures: Figures = {}
+    for one in tuple(asked):
+        try:
+            asyncio.run(measure(one.server, one.request, 1))  # warm
+        except (RuntimeError, asyncio.IncompleteReadError) as problem:
+            print(f"{one.name} is left out, it failed: {str(problem).splitlines()[0]}", flush=True)
+            asked.remove(one)
     for at_once in AT_ONCE:
-        figure = figures[name, at_once] = asyncio.run(measure(server, request, at_once))
-        waits = f"{figure.p50_ms:9.1f} {figure.p95_ms:9.1f} {figure.p99_ms:9.1f}"
-        cpu = f"{figure.cpu_us:10.0f} {figure.beside_us:8.0f}"
-        print(f"{name:40} {at_once:8} {figure.per_s:10.0f} {cpu} {waits}", flush=True)
+        for _ in range(ROUNDS):
+            for one in asked:
+                figure = asyncio.run(measure(one.server, one.request, at_once))
+                figures.setdefault((one.name, at_once), []).append(figure)
+        print(f"measured with {at_once} at once", file=sys.stderr, flush=True)
+    return figures
+
+
+def show(figures: Figures) -> None:
+    """Prints the medians."""
+    head = ("at once", 8), ("answers/s", 10), ("CPU us", 10), ("beside", 8), ("p50 ms", 9), ("p95 ms", 9), ("p99 ms", 9)
+    print(f"{'':40} {' '.join(f'{name:>{width}}' for name, width in head)}")
+    for (name, at_once), rounds in sorted(figures.items(), key=lambda item: item[0][0]):
+        middle = [median(values) for values in zip(*map(astuple, rounds), strict=True)]
+        shown = " ".join(
+            f"{value:{width}.{digits}f}" for value, width, digits in zip(middle, WIDTHS, DIGITS, strict=True)
+        )
+        print(f"{name:40} {at_once:8} {shown}", flush=True)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be reached, if anything, by a field of a figure, or by its ratio to another's in the same round."""
+
+    words: str
+    name: str
+    field: str
+    beside: str = ""
+    least: float | None = None
+    most: float | None = None
+
+    def __str__(self) -> str:
+        least = f", at least {self.least:g}" if self.least is not None else ""
+        most = f", at most {self.most:g}" if self.most is not None else ""
+        return f"{self.name}: {self.words}{least}{most}"
+
+    def verdict(self, found: float) -> str:
+        """Whether it is reached; nothing where nothing is asked."""
+        if self.least is None and self.most is None:
+            return ""
+        is_reached = (self.least is None or found >= self.least) and (self.most is None or found <= self.most)
+        return ", reached" if is_reached else ", NOT reached"
+
+
+LIMIT, COMPLETION, STREAM = "bare ASGI app (limit)", "LiteLLM's proxy, completion", "LiteLLM's proxy, stream"
+PORTKEY = "Portkey gateway, completion"
+AIMS = (
+    Aim("CPU us a run with HTTP and the database", "instant, direct", "cpu_us", most=300),
+    Aim("times the CPU of the bare app", "instant, direct", "cpu_us", LIMIT),
+    Aim("runs/s of the proxy's completions", "LiteLLM, direct, one call", "per_s", COMPLETION, least=1.7),
+    Aim("runs/s of the proxy's completions", "lean, direct, one call", "per_s", COMPLETION, least=10),
+    Aim("runs/s of Portkey's completions", "lean, direct, one call", "per_s", PORTKEY, least=1),
+    Aim(f"CPU of {CHUNKS} chunks to the proxy's", "lean, direct, stream", "cpu_us", STREAM, most=0.1),
+)
 
 
 def released(world: World, model: str = "scripted/qa-rules", **more: object) -> None:
@@ -164,108 +237,96 @@ def started(world: World, *words: str) -> Running:
     return running
 
 
-def runs(figures: Figures, name: str, world: World) -> None:
-    """An executor as people start it: every shape of run; how soon it is ready, and what it holds at the end."""
+def runs(name: str, world: World) -> list[Asked]:
+    """An executor as people start it, asked for every shape of run; says how soon it is ready."""
     begun = time.perf_counter()
     words = ("-m", "penstock.cli.main", "--project", str(world.root), "serve", "--insecure-dev", "--port", "0")
     real = started(world, *words)
     wait_until(lambda: httpx.get(f"{real.url}/readyz").status_code == 200, what="ready", timeout_s=60)
-    ready_s, server = time.perf_counter() - begun, server_of(real)
+    server, asked = server_of(real), []
+    print(f"{name}: ready after {time.perf_counter() - begun:.1f} s", flush=True)
     for runtime in ("direct", "langgraph"):
-        one, two = (f"/v1/agents/{agents[runtime]}/runs" for agents in (ONE_CALL, CALLS_TOOL))
-        show(figures, f"{name}, {runtime}, one call", server, server.request(one, {"input": {"text": TEXT}}))
-        show(figures, f"{name}, {runtime}, two calls, a tool", server, server.request(two, {"input": {"text": TEXT}}))
+        order = {"input": {"text": TEXT}}
+        for shape, agents in (("one call", ONE_CALL), ("two calls, a tool", CALLS_TOOL)):
+            request = server.request(f"/v1/agents/{agents[runtime]}/runs", order)
+            asked.append(Asked(f"{name}, {runtime}, {shape}", server, request))
         url, order = f"/v1/agents/{STREAMS[runtime]}/runs?stream=true", {"input": {"text": LONG}}
         chunks = httpx.post(real.url + url, json=order).text.count("token.delta")
         if chunks != CHUNKS:
             raise RuntimeError(f"the stream has {chunks} chunks instead of {CHUNKS}")
-        show(figures, f"{name}, {runtime}, stream", server, server.request(url, order))
-    print(f"{name}: ready after {ready_s:.1f} s, {resident_mb(server.pid):.0f} MB at the end", flush=True)
+        asked.append(Asked(f"{name}, {runtime}, stream", server, server.request(url, order)))
+    return asked
 
 
-def peer(figures: Figures, name: str, opened: AbstractContextManager[Gateway]) -> None:
-    """Another gateway with a bare completion and a stream; said and left out where it cannot be had."""
-    with ExitStack() as stack:
-        try:
-            gateway = stack.enter_context(opened)
-        except Unavailable as problem:
-            print(f"{name} is left out: {problem}", flush=True)
-            return
-        server = Server(gateway.process.pid, gateway.port, gateway.headers)
-        for shape, text, more in (
-            ("completion", TEXT, {"model": "qa-rules"}),
-            ("stream", LONG, {"model": f"qa-rules+pieces-{PIECE}", "stream": True}),
-        ):
-            chat = {**more, "messages": [{"role": "user", "content": text}]}
-            try:
-                show(figures, f"{name}, {shape}", server, server.request("/v1/chat/completions", chat))
-            except (RuntimeError, asyncio.IncompleteReadError) as problem:
-                print(f"{name}, {shape}: the rest is left out, it failed: {str(problem).splitlines()[0]}", flush=True)
-        print(f"{name}: ready after {gateway.ready_s:.1f} s, {resident_mb(server.pid):.0f} MB at the end", flush=True)
+def peer(stack: ExitStack, name: str, opened: AbstractContextManager[Gateway]) -> list[Asked]:
+    """Another gateway, asked for a bare completion and a stream; said and left out where it cannot be had."""
+    try:
+        gateway = stack.enter_context(opened)
+    except Unavailable as problem:
+        print(f"{name} is left out: {problem}", flush=True)
+        return []
+    print(f"{name}: ready after {gateway.ready_s:.1f} s", flush=True)
+    server = Server(gateway.process.pid, gateway.port, gateway.headers)
+    shapes = (
+        ("completion", TEXT, {"model": "qa-rules"}),
+        ("stream", LONG, {"model": f"qa-rules+pieces-{PIECE}", "stream": True}),
+    )
+    return [
+        Asked(
+            f"{name}, {shape}",
+            server,
+            server.request("/v1/chat/completions", {**more, "messages": [{"role": "user", "content": text}]}),
+        )
+        for shape, text, more in shapes
+    ]
 
 
 def judge(figures: Figures) -> None:
-    """Holds the figures at `JUDGED_AT` against what is to be reached."""
-
-    def rate(name: str) -> float:
-        return figures[name, JUDGED_AT].per_s
-
-    def cpu(name: str) -> float:
-        return figures[name, JUDGED_AT].cpu_us
-
-    proxy, portkey = "LiteLLM's proxy, completion", "Portkey gateway, completion"
-    wanted: list[tuple[str, tuple[str, ...], Callable[[], float], Callable[[float], bool]]] = [
-        ("CPU a run, all on, with HTTP and the database, at most 300 us", ("instant, direct",),
-         lambda: cpu("instant, direct"), lambda found: found <= 300),
-        ("the same, times the bare app", ("instant, direct",),
-         lambda: cpu("instant, direct") / cpu("bare ASGI app (limit)"), lambda found: found <= 300 / 21),
-        ("LiteLLM's SDK, runs/s of the proxy's completions, at least 1.7", (proxy, "LiteLLM, direct, one call"),
-         lambda: rate("LiteLLM, direct, one call") / rate(proxy), lambda found: found >= 1.7),
-        ("lean, runs/s of the proxy's completions, at least 10", (proxy,),
-         lambda: rate("lean, direct, one call") / rate(proxy), lambda found: found >= 10),
-        ("lean, runs/s of Portkey's completions, at least 1", (portkey,),
-         lambda: rate("lean, direct, one call") / rate(portkey), lambda found: found >= 1),
-        (f"lean, CPU of a stream of {CHUNKS} chunks to the proxy's, at most 0.1", ("LiteLLM's proxy, stream",),
-         lambda: cpu("lean, direct, stream") / cpu("LiteLLM's proxy, stream"), lambda found: found <= 0.1),
-    ]  # fmt: skip
-    for name, needed, find, reached in wanted:
-        if all((peer, JUDGED_AT) in figures for peer in needed):
-            found = find()
-            print(f"{name}: {found:.2f}, {'reached' if reached(found) else 'NOT reached'}")
-        else:
-            print(f"{name}: not measured")
+    """Holds the figures at `JUDGED_AT` against the aims."""
+    for aim in AIMS:
+        mine, others = figures.get((aim.name, JUDGED_AT)), figures.get((aim.beside, JUDGED_AT))
+        if mine is None or (aim.beside and others is None):
+            print(f"{aim}: not measured")
+            continue
+        values = [getattr(figure, aim.field) for figure in mine]
+        limits = [getattr(figure, aim.field) for figure in others or ()] or [1.0] * len(values)
+        found = median(value / limit for value, limit in zip(values, limits, strict=True))
+        print(f"{aim}: {found:.2f}{aim.verdict(found)}")
 
 
 def main() -> int:
     """Prints the figures, and what they reach."""
-    head = ("at once", 8), ("answers/s", 10), ("CPU us", 10), ("beside", 8), ("p50 ms", 9), ("p95 ms", 9), ("p99 ms", 9)
-    print(f"{'':40} {' '.join(f'{name:>{width}}' for name, width in head)}")
-    figures: Figures = {}
-    with (
-        ModelServer(in_process=True) as model,
-        tempfile.TemporaryDirectory() as folder,
-        stopped_at_end(empty_world(Path(folder) / "instant")) as instant,
-        stopped_at_end(empty_world(Path(folder) / "litellm")) as litellm,
-        stopped_at_end(empty_world(Path(folder) / "lean")) as lean,
-    ):
-        bare = server_of(started(instant, "-c", BARE))
-        show(figures, "bare ASGI app (limit)", bare, bare.request("/", {"input": {"text": TEXT}}))
+    with ExitStack() as stack:
+        model = stack.enter_context(ModelServer(in_process=True))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        instant, litellm, lean = (
+            stack.enter_context(stopped_at_end(empty_world(folder / name))) for name in ("instant", "litellm", "lean")
+        )
         for world in (instant, litellm, lean):
             world.operate({"limits": {"global": {"ratePerMinute": None}}})
-        released(instant)
-        quick = started(instant, "-m", "penstock.testing.paced_executor", str(instant.root), "-")
-        wait_until(lambda: httpx.get(f"{quick.url}/readyz").status_code == 200, what="ready")
-        for runtime, agent in ONE_CALL.items():
-            server = server_of(quick)
-            request = server.request(f"/v1/agents/{agent}/runs", {"input": {"text": TEXT}})
-            show(figures, f"instant, {runtime}", server, request)
         parameters = {**model.parameters, "maxTokens": 1_000}
+        released(instant)
         released(litellm, model="openai/qa-rules", parameters=parameters)
         released(lean, model="qa-rules", parameters=parameters, transport="openai-compatible")
-        peer(figures, "LiteLLM's proxy", litellm_proxy(model.url))
-        runs(figures, "LiteLLM", litellm)
-        runs(figures, "lean", lean)
-        peer(figures, "Portkey gateway", portkey_gateway(model.url))
+        bare = server_of(started(instant, "-c", BARE))
+        quick = started(instant, "-m", "penstock.testing.paced_executor", str(instant.root), "-")
+        wait_until(lambda: httpx.get(f"{quick.url}/readyz").status_code == 200, what="ready")
+        order, server = {"input": {"text": TEXT}}, server_of(quick)
+        asked = [
+            Asked(LIMIT, bare, bare.request("/", order)),
+            *(
+                Asked(f"instant, {runtime}", server, server.request(f"/v1/agents/{agent}/runs", order))
+                for runtime, agent in ONE_CALL.items()
+            ),
+            *peer(stack, "LiteLLM's proxy", litellm_proxy(model.url)),
+            *runs("LiteLLM", litellm),
+            *runs("lean", lean),
+            *peer(stack, "Portkey gateway", portkey_gateway(model.url)),
+        ]
+        figures = measured(asked)
+        show(figures)
+        for name, pid in {one.name.partition(",")[0]: one.server.pid for one in asked}.items():
+            print(f"{name}: {resident_mb(pid):.0f} MB at the end")
     judge(figures)
     return 0
 
