@@ -26,6 +26,9 @@ def event(number: int, run_id: str = "r") -> dict[str, Any]:
     }
 
 
+TOO_LARGE = b'{"kind":"event","event":{"id":"x","runId":"r","seq":9223372036854775808,"type":"llm.started"}}\n'
+
+
 def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -131,7 +134,9 @@ def test_half_a_line_of_a_living_spool_is_taken_once_it_is_whole(folder: Path, l
     drain.close()
 
 
-@pytest.mark.parametrize("line", [b"no json\n", b"[]\n", b'{"kind":"event"}\n', b'{"kind":"event","event":{"id":1}}\n'])
+@pytest.mark.parametrize(
+    "line", [b"no json\n", b"[]\n", b'{"kind":"event"}\n', b'{"kind":"event","event":{"id":1}}\n', TOO_LARGE]
+)
 def test_a_line_that_is_no_record_is_put_aside_and_blocks_nothing(folder: Path, lite: Database, line: bytes) -> None:
     spool = Spool(folder)
     for number in (1, 2, 3):
@@ -167,6 +172,22 @@ def test_while_the_database_is_away_nothing_is_lost(
     drain.close()
     assert seqs(database) == list(range(1, 51))
     database.close()
+
+
+def test_what_nobody_foresaw_is_told_and_the_drain_goes_on(
+    folder: Path, lite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_drain, "AFTER_FAULT_S", 0.02)
+    with monkeypatch.context() as patched:
+        patched.setattr(SpoolDrain, "drain_once", lambda _: 1 // 0)
+        spool = Spool(folder)
+        drain = SpoolDrain(folder, lite, spool.executor)
+        until(lambda: drain.problem is not None)
+        assert "failed with ZeroDivisionError" in str(drain.problem)
+        spool.append(event(1))
+    until(lambda: drain.problem is None and seqs(lite) == [1])
+    spool.close()
+    drain.close()
 
 
 def test_two_drains_of_one_folder_do_no_harm(folder: Path, lite: Database) -> None:

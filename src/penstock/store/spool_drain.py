@@ -30,7 +30,7 @@ PART_LINES = 300
 """Lines that are taken apart at a time, so that what they become stays in the processor's cache."""
 DAMAGED = "damaged.jsonl"
 JOIN_S = 30.0
-NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError)
+NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class SpoolDrain:
@@ -92,6 +92,13 @@ class SpoolDrain:
                 if self.problem is None:
                     log.warning("runs stay in the spool for now: %s", problem)
                 self.problem = problem
+                self._stop.wait(AFTER_FAULT_S)
+                continue
+            except Exception as error:  # a thread that ended here would leave a spool that grows, and say nothing
+                what = f"the drain failed with {type(error).__name__}"
+                if self.problem is None:
+                    log.exception(what)
+                self.problem = Unavailable(what, where=str(self._folder), now="see the log; runs stay in the spool")
                 self._stop.wait(AFTER_FAULT_S)
                 continue
             self.problem = None
