@@ -241,8 +241,9 @@ async def test_redis_gone_and_closed_refuses_and_it_heals(
 
 
 async def test_who_hears_nothing_of_redis_as_long_as_it_may_wait_is_refused(redis: RedisServer, prefix: str) -> None:
-    async with desks(redis, prefix, limit_rules(team={"concurrency": 2}, maxWaitMs=20), 1) as (desk,):
-        (await soon(desk.enter())).leave()
+    async with desks(redis, prefix, limit_rules(team={"concurrency": 2}, maxWaitMs=60_000), 1) as (desk,):
+        (await soon(desk.enter())).leave()  # the first one connects, and may take its time
+        desk.admission.change(limit_rules(team={"concurrency": 2}, maxWaitMs=20))
         redis.stop()
         try:
             with pytest.raises(Unavailable, match="no answer in the time that a run may wait"):
