@@ -1,4 +1,3 @@
-import gc
 import subprocess
 import sys
 
@@ -18,4 +17,3 @@ print(gc.collect(), gc.get_freeze_count() > 1_000)
 def test_what_is_there_is_passed_by_and_what_comes_is_collected() -> None:
     told = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True).stdout.split()
     assert told == ["1", "True"]
-    assert gc.get_freeze_count() == 0

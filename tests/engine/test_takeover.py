@@ -29,6 +29,7 @@ from penstock.engine.queued_lease import QueuedLease, backoff_s, read_past
 from penstock.engine.result import RunResult
 from penstock.engine.sequence import sequence_of
 from penstock.engine.spans import trace_spans
+from penstock.errors import NotFound
 from penstock.pal import ModelFailed, Runtime
 from penstock.store.database import Database, open_database
 from penstock.store.queue import NewRun, QueuedRun, RunQueue, Terms
@@ -36,6 +37,7 @@ from penstock.store.queue_dead import DeadLetters
 from penstock.store.queue_lease import LeaseLost, LeaseStore
 from penstock.store.runs import RunStore
 from penstock.store.tables_queue import queued_runs
+from penstock.store.unknown_outcomes import Finding, UnknownOutcomes
 from penstock.testing.conformance.rig import PATIENCE_S, Rig
 from penstock.testing.fake_provider import FakeProvider, asks, hangs, says
 from penstock.testing.fake_tools import FakeTools
@@ -98,6 +100,21 @@ class Place:
     def types(self) -> list[tuple[int, str]]:
         return [(one["attempt"], one["type"]) for one in self.events() if one["type"] != "policy.decided"]
 
+    async def dies_in_a_call(self, *turns: Any, calls: int = 1) -> "Late":
+        """An attempt that hangs in its writing calls, and one after it that stops since nobody knows of them."""
+        never = asyncio.Event()
+        first = self.engine(FakeProvider(*turns), FakeTools(weather=lambda _: never.wait()))
+        handle = self.start(first, WRITES)
+        while len(first.tools.calls) < calls:
+            first.tools.asked.clear()
+            await asyncio.wait_for(first.tools.asked.wait(), PATIENCE_S)
+        self.due()
+        second = self.engine(FakeProvider(), FakeTools(weather=weather))
+        with pytest.raises(Postponed):
+            await ended(self.start(second, WRITES))
+        assert (second.tools.calls, self.row().state) == ([], "dead")
+        return Late(handle, first.tools.calls[0].idempotency_key)
+
 
 @pytest.fixture(params=[DirectRuntime, LangGraphRuntime], ids=["direct", "langgraph"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
@@ -117,6 +134,21 @@ def with_spare(release: Release, model: str) -> Release:
     document["models"].append(spare)
     document["agent"]["document"]["spec"]["fallback"] = {"models": [spare["ref"]]}
     return Release.model_validate(document)
+
+
+@dataclass
+class Late:
+    """An attempt that hangs in a call, with that call's key."""
+
+    handle: RunHandle
+    key: str
+
+
+async def lost(late: RunHandle) -> None:
+    """Ends an attempt that lost its run."""
+    late.cancel("another executor has it")
+    with pytest.raises(LeaseLost):
+        await ended(late)
 
 
 async def ended(handle: RunHandle) -> RunResult:
@@ -223,6 +255,74 @@ async def test_a_writing_call_without_a_result(place: Place, tools: dict[str, An
     late.cancel("the test is over")
     with pytest.raises(LeaseLost):
         await ended(late)
+
+
+async def test_a_result_that_a_person_found_is_the_calls_result_and_is_told_once(place: Place) -> None:
+    place.accept()
+    late = await place.dies_in_a_call(asks(("weather", BONN)))
+    found = UnknownOutcomes(place.database)
+    call = found.find(RUN)
+    assert (call.tool, call.idempotency_key) == ("weather", late.key)
+    found.settle(call, Finding("made", "ada", "it is in the book", {"degrees": 9}))
+    assert place.row().status == "queued"
+    with pytest.raises(NotFound):
+        found.settle(call, Finding("repeat", "max"))
+
+    second = place.engine(FakeProvider(hangs), FakeTools(weather=weather))
+    also_late = place.start(second, WRITES)
+    await until_hanging(second.provider, 1)
+    place.due()
+    third = place.engine(FakeProvider(says("done")), FakeTools(weather=weather))
+    result = await ended(place.start(third, WRITES))
+    assert (result.output, result.usage.tool_calls, result.usage.tool_failures) == ("done", 1, 0)
+    assert (second.tools.calls, third.tools.calls) == ([], [])
+    assert second.told()[-1]["content"] == third.told()[-1]["content"] == '{"degrees":9}'
+    [decided] = [event["data"] for event in place.events() if event["type"] == "review.decided"]
+    assert decided == {**decided, "reason": "outcome-unknown", "decision": "made", "by": "ada"}
+    [finished] = [event["data"] for event in place.events() if event["type"] == "tool.finished"]
+    assert finished["source"] == "person"
+    for one in (late.handle, also_late):
+        await lost(one)
+
+
+async def test_a_call_that_is_made_again_and_dies_again_is_asked_about_again(place: Place) -> None:
+    place.accept()
+    late = await place.dies_in_a_call(asks(("weather", BONN)))
+    assert DeadLetters(place.database).replay(RUN, "ada") == RUN
+    again = await place.dies_in_a_call()
+    assert again.key == late.key
+    kinds = Counter(kind for _, kind in place.types())
+    assert (kinds["review.requested"], kinds["review.decided"]) == (2, 1)
+    call = UnknownOutcomes(place.database).find(RUN)
+    UnknownOutcomes(place.database).settle(call, Finding("made", "ada", None, {"degrees": 9}))
+    last = place.engine(FakeProvider(says("done")), FakeTools(weather=weather))
+    assert (await ended(place.start(last, WRITES))).finished
+    assert last.tools.calls == []
+    assert Counter(kind for _, kind in place.types())["review.decided"] == 2
+    for one in (late.handle, again.handle):
+        await lost(one)
+
+
+async def test_of_several_unknown_calls_each_is_settled_by_itself(place: Place) -> None:
+    place.accept()
+    late = await place.dies_in_a_call(asks(("weather", BONN), ("weather", ROME)), calls=2)
+    store = UnknownOutcomes(place.database)
+    settled = []
+    while place.row().state == "dead":
+        stopped_for = [event for event in place.events() if event["type"] == "review.requested"][-1]
+        call = store.find(RUN, stopped_for["data"]["callId"])
+        settled.append(call.call_id)
+        store.settle(call, Finding("made", "ada", None, {"degrees": len(settled)}))
+        second = place.engine(FakeProvider(says("done")), FakeTools(weather=weather))
+        handle = place.start(second, WRITES)
+        try:
+            await ended(handle)
+        except Postponed:
+            assert len(settled) == 1
+        assert second.tools.calls == []
+    assert len(set(settled)) == 2
+    assert (place.row().status, place.row().outcome) == ("finished", "finished")
+    await lost(late.handle)
 
 
 async def test_a_failed_model_is_tried_again_until_the_run_is_a_dead_letter(place: Place) -> None:

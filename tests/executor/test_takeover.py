@@ -64,16 +64,17 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
     noting: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     notes = Notes(tmp_path)
-    notes.hold("once", "again")
+    notes.hold("once", "again", "found")
     first = noting.start(environment=notes.environment)
     with first.client(**ASYNC) as client:
         orders = {
             "model": order("in_the_model slowly", tool="again", delayMs=400),
             "once": order("once", tool="once"),
+            "found": order("found", tool="once"),
             "again": order("again", tool="again"),
         }
         urls = {name: client.post(RUNS, json=one).json()["url"] for name, one in orders.items()}
-        wait_until(lambda: len(notes.lines("once")) == len(notes.lines("again")) == 1, what="two are in a tool")
+        wait_until(lambda: [len(notes.lines(one)) for one in ("once", "again", "found")] == [1] * 3, what="in tools")
         wait_until(
             lambda: "began in_the_model slowly" in noting.seen_lines(), what="one is in the model, after its tool"
         )
@@ -83,7 +84,7 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
     first.process.wait()
     notes.release()
     with second.client() as client:
-        ends = {name: "review" if name == "once" else "finished" for name in urls}
+        ends = {name: "review" if name in ("once", "found") else "finished" for name in urls}
         wait_until(
             lambda: {name: client.get(url).json()["status"] for name, url in urls.items()} == ends, what="all ends"
         )
@@ -101,12 +102,27 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         assert {event["attempt"] for event in events} == {1, 2}
 
-        run_id = id_of(urls["once"])
-        assert main(["--project", str(noting.root), "queue", "dead"]) == 0
-        assert f"{run_id}  " in capfd.readouterr().out
-        assert main(["--project", str(noting.root), "queue", "replay", run_id]) == 0
+        def queue(*words: str, wants: int = 0) -> Any:
+            assert main(["--project", str(noting.root), "queue", *words, "--json"]) == wants
+            return json.loads(capfd.readouterr().out)
+
+        run_id, found = id_of(urls["once"]), id_of(urls["found"])
+        assert {row["runId"] for row in queue("dead")["dead"]} == {run_id, found}
+        assert queue("replay", "--all") == {"replayed": {}, "left": [row["runId"] for row in queue("dead")["dead"]]}
+        assert queue("replay", run_id) == {"replayed": {run_id: run_id}, "left": []}
         wait_until(lambda: client.get(urls["once"]).json()["status"] == "finished", what="the call is made again")
-        assert len(set(notes.lines("once"))) == 1
+        assert (len(notes.lines("once")), len(set(notes.lines("once")))) == (2, 1)
+
+        told = ("--comment", "it is in the book", "--user", "ada@example.com")
+        refused = queue("settle", found, "--result", '{"txt": 1}', *told, wants=1)["error"]
+        assert "tools/once@1.0.0 output" in json.dumps(refused)
+        assert queue("settle", found, "--result", '{"text": "written"}', *told)["tool"] == "once"
+        wait_until(lambda: client.get(urls["found"]).json()["status"] == "finished", what="it goes on with the result")
+        assert len(notes.lines("found")) == 1
+        told_events = client.get(f"{urls['found']}/events").text
+        assert '"reason":"outcome-unknown","tool":"once"' in told_events
+        assert ('"decision":"made"' in told_events, '"source":"person"' in told_events) == (True, True)
+        assert queue("settle", found, "--result", "{}", *told, wants=1)["error"]["type"] == "not-found"
     assert second.stop() == 0
 
 

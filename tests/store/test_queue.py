@@ -272,7 +272,7 @@ def test_a_run_with_an_unknown_outcome_goes_on_itself_once_a_person_says_so(data
     assert [row.status for row in dead.rows()] == ["review", "review"]
     assert dead.replay("r001") == "r001"
     [taken] = store.claim(9, 9)
-    assert (taken.row.attempt, taken.row.order) == (2, {"repeat": True})
+    assert (taken.row.attempt, taken.row.cancelled) == (2, False)
     dead.purge("r002")
     [withdrawn] = store.claim(9, 9)
     assert withdrawn.row.cancelled

@@ -1,12 +1,19 @@
 """`agentctl queue`: how many runs wait and for how long, and what nobody could finish."""
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock.cli.context import project_settings
+from penstock.cli.context import me, project_settings, released
+from penstock.cli.given_json import read_json
 from penstock.cli.output import json_option, show
 from penstock.errors import WrongUse
+
+if TYPE_CHECKING:
+    from penstock.store.queue import QueuedRun
+    from penstock.store.queue_dead import DeadLetters
 
 MANY = 100_000
 
@@ -46,17 +53,49 @@ def dead(agent: str | None, limit: int, as_json: bool) -> int:
 
 @queue.command()
 @click.argument("run_id", metavar="ID", required=False)
-@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters but those with a call of unknown outcome.")
 @click.option("--agent", metavar="NAME", help="With --all: those of this agent.")
+@click.option("--user", metavar="ID", help="Who says that a call of unknown outcome is made again; kept on record.")
 @json_option
-def replay(run_id: str | None, everything: bool, agent: str | None, as_json: bool) -> int:
+def replay(run_id: str | None, everything: bool, agent: str | None, user: str | None, as_json: bool) -> int:
     """Runs a dead letter again, as a new run.
 
     A run that stopped because nobody knows what became of a writing call goes on itself, and makes that call again.
     """
-    again = _each(run_id, everything=everything, agent=agent, action="replay")
-    text = "\n".join(f"{old}: runs again as {new}" for old, new in again.items())
-    show({"replayed": again}, text or "no dead letters", as_json=as_json)
+    from penstock.store.unknown_outcomes import is_unknown
+
+    with _chosen(run_id, everything=everything, agent=agent, action="replay") as (letters, rows):
+        left = [row.run_id for row in rows if everything and is_unknown(row)]
+        again = {row.run_id: letters.replay(row.run_id, user) for row in rows if row.run_id not in left}
+    lines = [f"{old}: goes on" if old == new else f"{old}: runs again as {new}" for old, new in again.items()]
+    lines += [f"{one}: left alone, a call of it may have been made; replay it by its ID, or settle it" for one in left]
+    show({"replayed": again, "left": left}, "\n".join(lines) or "no dead letters", as_json=as_json)
+    return 0
+
+
+@queue.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--result", required=True, metavar="JSON", help="What the call gave: JSON, or a file of it.")
+@click.option("--comment", required=True, metavar="TEXT", help="How you know; kept on record.")
+@click.option("--call", "call_id", metavar="ID", help="Which call, where several of the run wait.")
+@click.option("--user", metavar="ID", help="Who says so; default: `git config user.email`.")
+@json_option
+def settle(run_id: str, result: str, comment: str, call_id: str | None, user: str | None, as_json: bool) -> int:
+    """Says what came of a writing call that nobody knew the outcome of; the run goes on with that, and does not call.
+
+    Where it turns out that the call was not made, `agentctl queue replay ID` makes it.
+    """
+    from penstock.executor.outcomes import settle as settled
+    from penstock.executor.stored import open_stored
+    from penstock.store.unknown_outcomes import Finding
+
+    settings = project_settings()
+    by = user if user is not None else me()
+    finding = Finding("made", by, comment, read_json(result, "--result", 'such as {"orderId": 5}'))
+    with open_stored(settings) as database:
+        call = settled(database, released(settings), run_id, call_id, finding)
+    document = {"runId": run_id, "callId": call.call_id, "tool": call.tool, "by": by}
+    show(document, f"{run_id}: goes on with this result of {call.tool}, by {by}", as_json=as_json)
     return 0
 
 
@@ -67,13 +106,19 @@ def replay(run_id: str | None, everything: bool, agent: str | None, as_json: boo
 @json_option
 def purge(run_id: str | None, everything: bool, agent: str | None, as_json: bool) -> int:
     """Forgets a dead letter for good; what the run did stays with the runs."""
-    gone = _each(run_id, everything=everything, agent=agent, action="purge")
-    show({"purged": list(gone)}, "\n".join(f"{old}: forgotten" for old in gone) or "no dead letters", as_json=as_json)
+    with _chosen(run_id, everything=everything, agent=agent, action="purge") as (letters, rows):
+        gone = [row.run_id for row in rows]
+        for one in gone:
+            letters.purge(one)
+    show({"purged": gone}, "\n".join(f"{old}: forgotten" for old in gone) or "no dead letters", as_json=as_json)
     return 0
 
 
-def _each(run_id: str | None, *, everything: bool, agent: str | None, action: str) -> dict[str, Any]:
-    """Does it to one dead letter, or to all; what came of each."""
+@contextlib.contextmanager
+def _chosen(
+    run_id: str | None, *, everything: bool, agent: str | None, action: str
+) -> Iterator[tuple["DeadLetters", list["QueuedRun"]]]:
+    """The dead letters, and those of them that are meant: one, or all."""
     if (run_id is None) is not everything:
         raise WrongUse(
             "give one ID, or --all", where=f"agentctl queue {action}", now="`agentctl queue dead` lists them"
@@ -83,9 +128,7 @@ def _each(run_id: str | None, *, everything: bool, agent: str | None, action: st
 
     with open_stored(project_settings()) as database:
         letters = DeadLetters(database)
-        ids = [run_id] if run_id is not None else [row.run_id for row in letters.rows(agent=agent, limit=MANY)]
-        do = letters.replay if action == "replay" else letters.purge
-        return {one: do(one) for one in ids}
+        yield letters, [letters.get(run_id)] if run_id is not None else letters.rows(agent=agent, limit=MANY)
 
 
 def _document(row: Any) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """`agentctl review`: calls that wait for a person, and the person's decision."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import click
 import orjson
 
-from penstock.cli.context import project_settings
+from penstock.cli.context import me, project_settings, released
+from penstock.cli.given_json import read_json
 from penstock.cli.output import json_option, show
-from penstock.errors import WrongUse
 
 STATES = ("open", "approved", "rejected", "expired", "all")
 MAX_SHOWN = 200
@@ -62,7 +61,9 @@ def list_(state: str, agent: str | None, limit: int, server: str | None, tenant:
 @click.option("--arguments", metavar="JSON", help="Call it with these arguments instead: JSON, or a file of it.")
 def approve(run_id: str, arguments: str | None, **words: Any) -> int:
     """Lets the call be made; the run goes on, on whichever executor takes it."""
-    edited = {"arguments": _read(arguments)} if arguments is not None else {}
+    edited = (
+        {"arguments": read_json(arguments, "--arguments", 'such as {"amount": 5}')} if arguments is not None else {}
+    )
     return _decide(run_id, {"decision": "approve", **edited}, **words)
 
 
@@ -87,7 +88,7 @@ def _decide(
 ) -> int:
     given = {"callId": call_id, "comment": comment}
     document |= {name: value for name, value in given.items() if value is not None}
-    who = user if user is not None else _me()
+    who = user if user is not None else me()
     if server is not None:
         from penstock.executor.client import ExecutorClient
 
@@ -97,12 +98,6 @@ def _decide(
         answer = _store(run_id, document, who)
     show(answer, f"{run_id}: {answer['tool']} {answer['state']} by {who}", as_json=as_json)
     return 0
-
-
-def _me() -> str:
-    from penstock.registry.git import Repository
-
-    return Repository.open(project_settings().root).identity()[1]
 
 
 def _stored(state: str | None, agent: str | None, limit: int, tenant: str | None) -> list[dict[str, Any]]:
@@ -118,26 +113,11 @@ def _stored(state: str | None, agent: str | None, limit: int, tenant: str | None
 def _store(run_id: str, document: dict[str, Any], user: str) -> dict[str, Any]:
     from penstock.executor.reviews import decide, decision_order, review_document
     from penstock.executor.stored import open_stored
-    from penstock.routing.release_cache import ReleaseCache
-    from penstock.store.objects import open_objects
-    from penstock.store.releases import ReleaseStore
 
     settings = project_settings()
     order = decision_order(document, "decision")
-    releases = ReleaseCache(settings.cache, ReleaseStore(open_objects(settings.releases)))
     with open_stored(settings) as database:
-        return review_document(decide(database, releases.release, run_id, order, tenant=None, user=user))
-
-
-def _read(source: str) -> Any:
-    where = "--arguments"
-    try:
-        text = source if source.lstrip().startswith("{") else Path(source).read_bytes()
-        return orjson.loads(text)
-    except OSError as error:
-        raise WrongUse(f"cannot be read: {error.strerror}", where=source, now="give a file, or JSON") from None
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"not JSON: {error}", where=where, now='such as {"amount": 5}') from None
+        return review_document(decide(database, released(settings), run_id, order, tenant=None, user=user))
 
 
 def _line(row: dict[str, Any]) -> str:

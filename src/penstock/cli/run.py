@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,6 +13,7 @@ import click
 import orjson
 
 from penstock.cli.context import project_settings
+from penstock.cli.given_json import read_json
 from penstock.cli.ledger_text import ledger_line
 from penstock.cli.output import json_option, say, show, write
 from penstock.errors import Unavailable, WrongUse
@@ -28,7 +27,6 @@ LOCAL_EXECUTOR = "http://127.0.0.1:8080"
 WAITING = ("queued", "running", "review")
 """Statuses of a run that did not end before its caller was answered."""
 INTERRUPTED = 130
-MAX_INPUT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def run(agent: str, source: str, stream: bool, server: str | None, queued: bool,
     Here: what the release store's routing table says, or with --dry the working tree's draft, of which nothing is
     kept. Exit status 1 when the run does not finish; Ctrl-C cancels it.
     """
-    wish = _Wish(agent=agent, input=_read_input(source), **wishes)
+    wish = _Wish(agent=agent, input=read_json(source, "--input", 'a text is quoted: "..."'), **wishes)
     if queued and stream:
         raise WrongUse("nobody waits for a queued run's words", where="--async", now="leave out --stream or --async")
     if queued:
@@ -119,27 +117,6 @@ def replay(run_id: str, runtime: str | None, as_json: bool) -> int:
     document = asyncio.run(_replay(project_settings(), run_id, runtime))
     show(document, _comparison_text(document), as_json=as_json)
     return 1 if document["differences"] else 0
-
-
-def _read_input(source: str) -> Any:
-    where = "stdin" if source == "-" else source
-    if source.lstrip()[:1] in {"{", "[", '"'}:
-        text, where = source.encode(), "--input"
-    elif source == "-":
-        text = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
-    else:
-        try:
-            with Path(source).open("rb") as file:
-                text = file.read(MAX_INPUT_BYTES + 1)
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise WrongUse(f"cannot be read: {why}", where=source, now="give a file, - or JSON") from None
-    if len(text) > MAX_INPUT_BYTES:
-        raise WrongUse(f"is over {MAX_INPUT_BYTES} bytes", where=where, now="an executor takes no larger input either")
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise WrongUse(f"not JSON: {error}", where=where, now='an input is JSON; a text is quoted: "..."') from None
 
 
 def _ask(server: str, wish: _Wish, *, stream: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from penstock.engine.journal import Journal
 from penstock.engine.sink import Sink
 from penstock.errors import Unavailable
 from penstock.store.reviews import Decision
+from penstock.store.unknown_outcomes import Found
 
 if TYPE_CHECKING:
     from penstock.engine.call import RunCall
@@ -27,13 +28,14 @@ class Past:
 
     `journal` holds no failed model call that ended an attempt: that one is made again. `open_intents` are ids of
     writing calls that were about to be made, and of which nobody knows whether they were; `decisions` are those of
-    persons on calls, by their ids.
+    persons on calls, `found` is what persons found of calls of unknown outcome, both by the calls' ids.
     """
 
     events: tuple[Event, ...]
     journal: Journal
     open_intents: frozenset[str]
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    found: Mapping[str, Found] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -42,11 +44,12 @@ class Past:
         journal: Iterable[Mapping[str, Any]],
         intents: Iterable[str],
         decisions: Iterable[Decision] = (),
+        found: Mapping[str, Found] | None = None,
     ) -> "Past":
         """From what is stored: events in their order, journal entries as documents, ids of intended calls."""
         past = cls(tuple(events), Journal.from_entries(_without_last_failures(list(journal))), frozenset())
         by_call = {one.call_id: one for one in decisions}
-        return cls(past.events, past.journal, frozenset(intents) - past.ended_calls, by_call)
+        return cls(past.events, past.journal, frozenset(intents) - past.ended_calls, by_call, found or {})
 
     @property
     def was_interrupted(self) -> bool:

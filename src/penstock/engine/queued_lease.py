@@ -138,19 +138,16 @@ class QueuedLease:
 
 
 def read_past(runs: RunStore, row: QueuedRun) -> tuple[Past | None, tuple[Message, ...]]:
-    """What earlier attempts of a queued run left, None if that is nothing, and the history that it began with.
-
-    A writing call that a person wants made again is no open intent.
-    """
+    """What earlier attempts of a queued run left, None if that is nothing, and the history that it began with."""
     events = runs.events(row.run_id)
     payloads = runs.payloads(row.run_id)
     said: list[Message] = next((payload.body for payload in payloads if payload.role == "messages"), [])
     history = tuple(said[1:-1])  # between the system message and the input
     if not events:
         return None, history
-    intents = [] if row.order.get("repeat") else runs.intents(row.run_id)
     journal = [payload.body for payload in payloads if payload.role == "journal"]
-    return Past.of(events, journal, intents, runs.decisions(row.run_id)), history
+    past = Past.of(events, journal, runs.intents(row.run_id), runs.decisions(row.run_id), runs.found(row))
+    return past, history
 
 
 def backoff_s(failures: int) -> float:

@@ -14,8 +14,8 @@ from penstock.engine.cache.results import ResultCache
 from penstock.engine.call import new_span_id
 from penstock.engine.compiled import CompiledTool, tool_request
 from penstock.engine.controls import Breakers
-from penstock.engine.event_log import now
 from penstock.engine.failure import Failure, RunOver
+from penstock.engine.intents import Intents
 from penstock.engine.journal import MAIN_SCOPE, JournalEntry
 from penstock.engine.last_results import LastResults
 from penstock.engine.model_turn import replay_miss
@@ -42,6 +42,7 @@ class ToolDoor:
         self._results = results
         self._cache = cache
         self._reviews = ReviewDesk(run)
+        self._intents = Intents(run)
         self._fixtures = {name: deque(results) for name, results in run.call.fixtures.items()}
 
     async def call(self, request: ToolRequest) -> ToolAnswer:
@@ -187,8 +188,23 @@ class ToolDoor:
                 return await self._answered(tool, entry, stand_ins, facts)
             if writes or self._reviews.is_for(tool):
                 raise _shadow_refusal(tool)
+        return await self._real(tool, stand_ins, arguments, facts, spans)
+
+    async def _real(
+        self,
+        tool: CompiledTool,
+        stand_ins: StandIns,
+        arguments: dict[str, Any],
+        facts: dict[str, Any],
+        spans: tuple[str, str],
+    ) -> Any:
+        """The result that a person found of it, that the cache has, or that the tool gives now."""
+        found = self._intents.found(tool, facts["callId"])
+        if found is not None and found.finding.decision == "made":
+            facts["source"] = "person"
+            return found.finding.result
         is_reviewed = self._reviews.is_for(tool)  # what a person allowed is made
-        cached = self._cache.find(run.call, tool, arguments) if not is_reviewed else None
+        cached = self._cache.find(self._run.call, tool, arguments) if not is_reviewed else None
         facts["source"] = "tool" if cached is None else "cache"
         if cached is not None:
             return cached
@@ -203,11 +219,11 @@ class ToolDoor:
         key = f"{run.call.run_id}/{call_id}"
         writes = tool.spec.side_effects == "write"
         if writes:
-            run.check(self._unknown_outcome(tool, call_id, key))
+            self._intents.require_known(tool, call_id, key)
 
         async def before() -> None:
             if writes:
-                await self._intend(tool, call_id, key)
+                await self._intents.intend(tool, call_id, key)
 
         deadline = min(time.monotonic() + tool.spec.timeout_ms / 1000, run.deadline)
         invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
@@ -215,40 +231,9 @@ class ToolDoor:
         try:
             return await ToolAttempts(run, self._runner, self._breakers, call).result()
         except _Refusal as refusal:
-            if refusal.code == "breaker-open" and run.past is not None and call_id in run.past.open_intents:
-                # An earlier attempt of the run may have made the call: nothing may stand in for it.
+            if refusal.code == "breaker-open" and self._intents.is_open(call_id):  # nothing may stand in for it
                 raise _Refusal("failed", f"{refusal.fact}, and it may have been called already") from None
             raise
-
-    async def _intend(self, tool: CompiledTool, call_id: str, key: str) -> None:
-        """Makes the intent of a writing call durable before the call."""
-        run = self._run
-        run.sink.append(
-            {
-                "kind": "intent",
-                "runId": run.call.run_id,
-                "callId": call_id,
-                "idempotencyKey": key,
-                "tool": tool.component.ref,
-                "at": now(),
-            }
-        )
-        await (run.secure() if run.call.lease is not None else run.sink.commit())
-        run.check(None)
-
-    def _unknown_outcome(self, tool: CompiledTool, call_id: str, key: str) -> Failure | None:
-        """Why the call may not be made: an earlier attempt was about to make it, and nobody knows whether it did.
-
-        An idempotent tool takes the same key twice, so there is nothing to know.
-        """
-        run = self._run
-        if tool.spec.idempotent or run.past is None or call_id not in run.past.open_intents:
-            return None
-        run.awaits_review = "outcome-unknown"
-        what = f"{tool.component.ref} may or may not have been called: its executor died in the call"
-        facts = {"reason": "outcome-unknown", "tool": tool.name, "callId": call_id, "idempotencyKey": key, "what": what}
-        run.log.emit("review.requested", facts)
-        return Failure("tool", what, run.where, f"look there for {key}; `agentctl queue replay` makes the call again")
 
     def _journalled(self, facts: Mapping[str, Any]) -> JournalEntry | None:
         """The equal call in the journal that the run was given: the same request, the same occurrence of it."""

@@ -6,7 +6,7 @@ Accepted means stored: the row, the run's input and its idempotency key are one 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 from sqlalchemy import Connection, func, select, update
@@ -21,7 +21,7 @@ from penstock.store.tables_queue import queued_runs
 Kind = Literal["sync", "async", "batch"]
 State = Literal["accepted", "delayed", "leased", "review", "done", "dead", "replayed"]
 PRIORITY: Mapping[str, int] = {"sync": 0, "async": 0, "batch": 1}
-OUTCOME_UNKNOWN = "outcome-unknown"
+OUTCOME_UNKNOWN: Final = "outcome-unknown"
 """The code of a run that stopped because nobody knows what became of a writing call; it has not ended."""
 CHUNK = 1_000
 

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, delete, select, update
 from penstock.errors import NotFound
 from penstock.store import tables
 from penstock.store.database import Database
-from penstock.store.queue import OUTCOME_UNKNOWN, Kind, NewRun, QueuedRun, RunQueue, Terms, queued_run
+from penstock.store.queue import Kind, NewRun, QueuedRun, RunQueue, Terms, queued_run
 from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import batches, queued_runs
+from penstock.store.unknown_outcomes import is_unknown, repeat_calls
 
 KEPT_S = 7 * 86_400.0
 """So long after its end the row of a run, and a batch, are kept; what a run did is kept with the runs."""
@@ -36,18 +37,19 @@ class DeadLetters:
             found = connection.execute(query.order_by(_ROWS.ended_at.desc()).limit(limit)).mappings()
             return [queued_run(row) for row in found]
 
-    def replay(self, run_id: str) -> str:
-        """Lets a dead letter run again; returns the id of the run that does. Raises `NotFound`.
+    def get(self, run_id: str) -> QueuedRun:
+        """One dead letter; raises `NotFound`."""
+        with self._database.read() as connection:
+            return _letter(connection, run_id)
+
+    def replay(self, run_id: str, by: str | None = None) -> str:
+        """Lets a dead letter run again, as `by` says; returns the id of the run that does. Raises `NotFound`.
 
         A run that has ended stays as it ended: a new one does the same again. A run whose writing call has an unknown
         outcome has not ended: it goes on from its journal, and makes that call again under its old idempotency key.
         """
         with self._database.write() as connection:
-            dead = select(queued_runs).where(_ROWS.run_id == run_id, _ROWS.state == "dead").with_for_update()
-            row = connection.execute(dead).mappings().first()
-            if row is None:
-                raise NotFound("there is no such dead letter", where=f"run {run_id}", now="`agentctl queue dead`")
-            return self._replay(connection, queued_run(row))
+            return self._replay(connection, _letter(connection, run_id, lock=True), by)
 
     def purge(self, run_id: str) -> None:
         """Forgets a dead letter for good; what the run did stays with the runs. Raises `NotFound`.
@@ -74,11 +76,9 @@ class DeadLetters:
             back = {"state": "accepted", "cancelled": True, "due": None}
             return bool(ended or connection.execute(update(queued_runs).where(dead).values(**back)).rowcount)
 
-    def _replay(self, connection: Connection, row: QueuedRun) -> str:
-        if row.outcome is None and (row.error or {}).get("code") == OUTCOME_UNKNOWN:
-            order = orjson.dumps({**row.order, "repeat": True}).decode()
-            changes = {"state": "accepted", "ended_at": None, "due": None, "error": None, "document": order}
-            connection.execute(update(queued_runs).where(_ROWS.run_id == row.run_id).values(**changes))
+    def _replay(self, connection: Connection, row: QueuedRun, by: str | None) -> str:
+        if is_unknown(row):
+            repeat_calls(connection, row, by)
             return row.run_id
         body = connection.scalar(
             select(tables.payloads.c.body).where(
@@ -97,3 +97,11 @@ class DeadLetters:
         changes = {"state": "replayed", "ended_at": at}
         connection.execute(update(queued_runs).where(_ROWS.run_id == row.run_id).values(**changes))
         return again.run_id
+
+
+def _letter(connection: Connection, run_id: str, *, lock: bool = False) -> QueuedRun:
+    query = select(queued_runs).where(_ROWS.run_id == run_id, _ROWS.state == "dead")
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        raise NotFound("there is no such dead letter", where=f"run {run_id}", now="`agentctl queue dead`")
+    return queued_run(row)

@@ -19,10 +19,12 @@ from penstock.store.erasure import erase
 from penstock.store.feedback import FeedbackStore
 from penstock.store.payloads import Payload as Payload
 from penstock.store.payloads import PayloadRows, is_archived_day
+from penstock.store.queue import QueuedRun
 from penstock.store.reviews import Decision, ReviewStore
 from penstock.store.row_insert import RowInsert
 from penstock.store.run_day import day_at, day_of
 from penstock.store.run_scores import RunScore, RunScoreStore
+from penstock.store.unknown_outcomes import Found, findings
 
 ANSWERED = ("finished", "failed", "timed_out")
 CACHED = '"cached":true'
@@ -151,6 +153,10 @@ class RunStore:
     def decisions(self, run_id: str) -> list[Decision]:
         """What persons, or the time, decided on calls of the run."""
         return ReviewStore(self._database).decisions(run_id)
+
+    def found(self, row: QueuedRun) -> dict[str, Found]:
+        """What persons found of writing calls of unknown outcome, by the calls' ids."""
+        return findings(self._database, row)
 
     def delete_payloads(self, run_id: str) -> int:
         """Deletes the run's payloads for good, with what was written about them, and keeps its facts.
