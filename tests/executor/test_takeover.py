@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from penstock.cli.main import main
+from penstock.contracts.routing_table import AgentRoutes, Entry
 from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
 from penstock.settings import load_settings
@@ -159,6 +160,24 @@ async def test_without_the_database_nothing_is_accepted_and_plain_runs_go_on(tmp
             answer = await client.post(f"/v1/agents/echo/{path}", json=order("x"), headers=headers)
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:penstock:problem:unavailable")
             assert "database" in answer.json()["what"]
+
+
+async def test_a_batch_for_an_agent_that_stands_in_dev_alone_says_so_on_each_line(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "project")
+    draft = Entry(version="1.0.0", release=world.release("draft", "1.0.0"), runtime="direct")
+    world.publish(draft=AgentRoutes(dev=[draft]))
+    lines = [{"input": {"text": "one"}, "stage": "dev"}, {"text": "two"}]
+    async with (
+        Executor(load_settings(world.root), provider=PacedProvider(None)) as executor,
+        _asking(executor) as client,
+    ):
+        answers = [
+            await client.post("/v1/agents/draft/batches", content="\n".join(json.dumps(line) for line in some))
+            for some in (lines, lines[:1], lines[1:])
+        ]
+    assert [answer.status_code for answer in answers] == [422, 202, 403]
+    [fault] = answers[0].json()["faults"]
+    assert (fault["line"], fault["what"]) == (2, answers[2].json()["what"])
 
 
 async def test_what_waits_meets_what_holds_when_it_starts(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ async def read_lines(body: bytes, intake: Intake, agent: str, identity: Identity
         faults.append(Fault("request body", 0, 0, "", f"has over {MAX_LINES} lines", "send several batches"))
     if not lines and not faults:
         faults.append(Fault("request body", 0, 0, "", "has no line", "send one run order or input a line"))
+    checks.require_a_taker()
     if faults:
         what = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, so nothing was accepted"
         raise Invalid(what, where="request body", now="mend them all", faults=faults)
@@ -57,21 +58,29 @@ class _InputChecks:
         self._intake = intake
         self._agent = agent
         self._identity = identity
-        self._found: dict[tuple[str | None, str | None], Callable[[Any], list[Fault]]] = {}
-        self._of(RunOrder(None))  # an agent that takes no runs refuses the whole batch
+        self._found: dict[tuple[str | None, str | None], Callable[[Any], list[Fault]] | PenstockError] = {}
 
     def faults(self, order: RunOrder) -> list[Fault]:
         """What the order's release has against it; that there is none is a fault of the line."""
-        try:
-            return self._of(order)(order.input)
-        except PenstockError as error:
-            return [Fault("request body", 0, 0, "", error.what, error.now)]
-
-    def _of(self, order: RunOrder) -> Callable[[Any], list[Fault]]:
         wish = (order.version, order.stage)
         if wish not in self._found:
-            self._found[wish] = self._intake.input_check(self._agent, self._identity, order)
-        return self._found[wish]
+            self._found[wish] = self._of(order)
+        found = self._found[wish]
+        if isinstance(found, PenstockError):
+            return [Fault("request body", 0, 0, "", found.what, found.now)]
+        return found(order.input)
+
+    def require_a_taker(self) -> None:
+        """Raises what stands against the lines' agent where no line would be taken, whatever it holds."""
+        refusals = [one for one in self._found.values() if isinstance(one, PenstockError)]
+        if refusals and len(refusals) == len(self._found):
+            raise refusals[0]
+
+    def _of(self, order: RunOrder) -> Callable[[Any], list[Fault]] | PenstockError:
+        try:
+            return self._intake.input_check(self._agent, self._identity, order)
+        except PenstockError as error:
+            return error
 
 
 def _order(text: bytes) -> RunOrder:
