@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from sqlalchemy import text, update
 
@@ -19,6 +20,9 @@ from penstock.settings import load_settings
 from penstock.store import tables
 from penstock.store.payload_objects import PayloadObjects
 from penstock.store.purge import Purge
+from penstock.store.queue import RunQueue
+from penstock.store.queue_dead import DeadLetters
+from penstock.store.queue_lease import Held, LeaseStore
 from penstock.store.retention import Cutoffs
 from penstock.testing.executor_world import World, make_world
 from penstock.testing.old_runs import event, old_id, payload, run_row
@@ -120,6 +124,71 @@ async def test_a_payload_store_that_is_away_is_503_and_small_runs_go_on(project:
         assert (await one.run({"input": {"text": "small"}})).status_code == 200
         [rejected] = [run for run in await stored_runs(one) if run["status"] == "rejected"]
         assert "was not stored" in rejected["error"]["what"]
+
+
+async def test_the_large_input_of_a_run_that_waits_is_in_no_row_either(tmp_path: Path) -> None:
+    lines = b'{"text": "small"}\n' + orjson.dumps({"text": LARGE})
+    async with serving(make_world(tmp_path / "project").root) as one:
+        queued = (await one.run({"input": {"text": LARGE}}, Prefer="respond-async")).json()
+        batch = (await one.client.post("/v1/agents/echo/batches", content=lines, headers=ACME)).json()
+        keyed = await one.run({"input": {"text": LARGE}}, **{"Idempotency-Key": "k"})
+        assert keyed.json()["output"] == LARGE
+        assert largest_body(one) < one.executor.settings.claim_check_bytes
+        dead = dead_letter(one, queued["runId"])
+        again = DeadLetters(one.executor.database.database).replay(dead)
+        assert largest_body(one) < one.executor.settings.claim_check_bytes
+        one.executor.database.runs.delete_payloads(dead)  # the new run has its own
+        one.executor.worker.start()
+        await until_done(one, f"/v1/runs/{again}", "finished")
+        await until_done(one, batch["url"], "done")
+        document = await one.get(f"/v1/runs/{again}")
+        assert document["output"] == LARGE
+        assert await one.get(f"/v1/payloads/{document['contextRefId']}") == {"text": LARGE}
+        results = await one.client.get(f"{batch['url']}/results", headers=ACME)
+        assert [orjson.loads(line)["output"] for line in results.text.splitlines()] == ["small", LARGE]
+        assert largest_body(one) < one.executor.settings.claim_check_bytes
+
+
+async def test_a_run_waits_while_its_input_cannot_be_fetched(tmp_path: Path) -> None:
+    root = make_world(tmp_path / "project").root
+    payloads, away = root / ".penstock/payloads", root / ".penstock/away"
+    async with serving(root) as one:
+        queued = (await one.run({"input": {"text": LARGE}}, Prefer="respond-async")).json()
+        payloads.rename(away)
+        payloads.write_text("in the way")
+        refused = await one.run({"input": {"text": LARGE}}, Prefer="respond-async")
+        assert refused.status_code == 503
+        assert [depth.runs for depth in RunQueue(one.executor.database.database).depths()] == [1]
+        one.executor.worker.start()
+        waiting = await until_done(one, queued["url"], "queued", error=True)
+        assert waiting["error"]["code"] == "unavailable"
+        payloads.unlink()
+        away.rename(payloads)
+        assert (await until_done(one, queued["url"], "finished"))["output"] == LARGE
+
+
+def largest_body(one: Serving) -> int:
+    with one.executor.database.database.read() as connection:
+        return int(connection.execute(text("SELECT max(length(body)) FROM payloads")).scalar_one())
+
+
+def dead_letter(one: Serving, run_id: str) -> str:
+    """Ends the run that waits first as failed for good; returns its id."""
+    store = LeaseStore(one.executor.database.database, "nobody", 10)
+    [leased] = store.claim(1, 0)
+    assert leased.row.run_id == run_id
+    error = {"code": "model", "what": "fell over", "where": "model", "now": "ask again"}
+    store.end(Held(run_id, leased.row.attempt), [], "failed", error)
+    return run_id
+
+
+async def until_done(one: Serving, url: str, status: str, *, error: bool = False) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while True:
+            document: dict[str, Any] = await one.get(url)
+            if document["status"] == status and (not error or document.get("error")):
+                return document
+            await asyncio.sleep(0.02)
 
 
 async def stored_runs(one: Serving) -> list[dict[str, Any]]:

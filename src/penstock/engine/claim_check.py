@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from penstock.engine.call import RunCall
 from penstock.settings import Settings
 from penstock.store.payload_objects import Claim, PayloadObjects
 
@@ -25,8 +24,8 @@ class ClaimCheck:
         self._over_bytes = over_bytes
         self._threads = ThreadPoolExecutor(AT_ONCE, "penstock-payloads")
 
-    async def check(self, call: RunCall, ref: str, body: Any) -> Claim | None:
-        """The claim of a payload that is large, once it is durable; None of one that is not.
+    async def check(self, tenant: str | None, run_id: str, ref: str, body: Any) -> Claim | None:
+        """The claim of a run's payload that is large, once it is durable; None of one that is not.
 
         Raises `Unavailable` when the payload store fails.
         """
@@ -34,7 +33,7 @@ class ClaimCheck:
         if len(data) <= self._over_bytes:
             return None
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._objects.put, call.tenant, call.run_id, ref, data)
+        return await loop.run_in_executor(self._threads, self._objects.put, tenant, run_id, ref, data)
 
     def close(self) -> None:
         """Ends its threads; what is under way comes to its end."""

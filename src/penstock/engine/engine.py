@@ -125,7 +125,7 @@ class Engine:
         self._provider = provider
         self._tools = tools
         self._sink = sink
-        self._claims = claims
+        self.claims = claims
         self.controls = controls or Controls(admission=runtime_limits(runtimes.runs_at_once))
         self.alert_rules: RunRules | None = None
         self._shelf = ReleaseShelf()
@@ -189,8 +189,8 @@ class Engine:
 
     def close(self) -> None:
         """Lets go of its threads, once no run is in flight."""
-        if self._claims is not None:
-            self._claims.close()
+        if self.claims is not None:
+            self.claims.close()
 
     async def _wait_for_running(self, timeout_s: float | None) -> None:
         if self._running:
@@ -198,7 +198,7 @@ class Engine:
 
     def _run_of(self, call: RunCall, before_answer: BeforeAnswer | None = None) -> Run:
         compiled = self._shelf.take(call.release, call.prompt_body)
-        claims = self._claims if call.mode != "dry" else None
+        claims = self.claims if call.mode != "dry" else None
         run = Run(call, compiled, self._sink_of(call), before_answer, claims)
         if call.lease is not None:
             call.lease.begins(call)

@@ -167,7 +167,7 @@ class Run:
     async def _claimed(self, ref: str, body: Any) -> Claim | None:
         if self._claims is None or self.call.mode == "shadow":
             return None
-        return await self._claims.check(self.call, ref, body)
+        return await self._claims.check(self.call.tenant, self.call.run_id, ref, body)
 
     def _put(self, role: str, ref: str, body: Any, claim: Claim | None) -> str | None:
         if self.call.mode == "shadow":

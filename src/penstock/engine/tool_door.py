@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -28,6 +29,21 @@ from penstock.engine.tool_refusal import ToolRefusal as _Refusal
 from penstock.engine.trace_context import traceparent
 from penstock.errors import Fault
 from penstock.pal import ToolAnswer, ToolInvocation, ToolRequest, ToolRunner
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call that is allowed; `facts` are what its events say of it, and grow until it has ended."""
+
+    tool: CompiledTool
+    arguments: dict[str, Any]
+    facts: dict[str, Any]
+    spans: tuple[str, str]
+    stand_ins: StandIns
+
+    @property
+    def writes(self) -> bool:
+        return self.tool.spec.side_effects == "write"
 
 
 class ToolDoor:
@@ -143,6 +159,7 @@ class ToolDoor:
         facts["sideEffects"] = tool.spec.side_effects
         run.log.emit("tool.started", dict(facts), *spans)
         stand_ins = StandIns(run, self._results, arguments, request.id)
+        call = _Call(tool, arguments, facts, spans, stand_ins)
 
         def entry(response: dict[str, Any]) -> JournalEntry:
             said = verdict.journalled(stand_ins.journalled(response))
@@ -150,7 +167,7 @@ class ToolDoor:
 
         try:
             verdict.check()
-            result = await self._obtain(tool, stand_ins, arguments, facts, spans)
+            result = await self._obtain(call)
             content = _canonical(tool, result) if facts["source"] == "tool" else _checked(tool, result)
             if facts["source"] == "tool":
                 self._cache.keep(run.call, tool, arguments, result)
@@ -161,55 +178,41 @@ class ToolDoor:
         facts.update(await run.record(entry({"result": result})))
         return content
 
-    async def _obtain(
-        self,
-        tool: CompiledTool,
-        stand_ins: StandIns,
-        arguments: dict[str, Any],
-        facts: dict[str, Any],
-        spans: tuple[str, str],
-    ) -> Any:
-        """The result as the mode gives it; `facts` say where it came from."""
-        run, writes = self._run, tool.spec.side_effects == "write"
-        mode = run.call.mode
+    async def _obtain(self, call: _Call) -> Any:
+        """The result as the mode gives it; the call's facts say where it came from."""
+        run, mode = self._run, self._run.call.mode
         if mode == "replay":
-            entry = self._journalled(facts)
+            entry = self._journalled(call.facts)
             if entry is None:
-                run.check(replay_miss("tool", run, facts["digest"], facts["n"]))
+                run.check(replay_miss("tool", run, call.facts["digest"], call.facts["n"]))
                 raise RunOver
-            return await self._answered(tool, entry, stand_ins, facts)
+            return await self._answered(call, entry)
         if mode == "dry":
-            return self._example(tool, arguments, facts)
-        if mode == "eval" and writes:
-            return self._fixture(tool, arguments, facts)
+            return self._example(call)
+        if mode == "eval" and call.writes:
+            return self._fixture(call)
         if mode == "shadow":
-            entry = self._journalled(facts)
+            entry = self._journalled(call.facts)
             if entry is not None:
-                return await self._answered(tool, entry, stand_ins, facts)
-            if writes or self._reviews.is_for(tool):
-                raise _shadow_refusal(tool)
-        return await self._real(tool, stand_ins, arguments, facts, spans)
+                return await self._answered(call, entry)
+            if call.writes or self._reviews.is_for(call.tool):
+                raise _shadow_refusal(call.tool)
+        return await self._real(call)
 
-    async def _real(
-        self,
-        tool: CompiledTool,
-        stand_ins: StandIns,
-        arguments: dict[str, Any],
-        facts: dict[str, Any],
-        spans: tuple[str, str],
-    ) -> Any:
+    async def _real(self, call: _Call) -> Any:
         """The result that a person found of it, that the cache has, or that the tool gives now."""
-        found = self._intents.found(tool, facts["callId"])
+        tool, facts, call_id = call.tool, call.facts, call.facts["callId"]
+        found = self._intents.found(tool, call_id)
         if found is not None and found.finding.decision == "made":
             facts["source"] = "person"
             return found.finding.result
         is_reviewed = self._reviews.is_for(tool)  # what a person allowed is made
-        cached = self._cache.find(self._run.call, tool, arguments) if not is_reviewed else None
+        cached = self._cache.find(self._run.call, tool, call.arguments) if not is_reviewed else None
         facts["source"] = "tool" if cached is None else "cache"
         if cached is not None:
             return cached
-        result = await stand_ins.result(tool, lambda one: self._called(one, arguments, facts["callId"], spans))
-        if stand_ins.used:
+        result = await call.stand_ins.result(tool, lambda one: self._called(one, call.arguments, call_id, call.spans))
+        if call.stand_ins.used:
             facts["source"] = "fallback"
         return result
 
@@ -227,9 +230,9 @@ class ToolDoor:
 
         deadline = min(time.monotonic() + tool.spec.timeout_ms / 1000, run.deadline)
         invocation = ToolInvocation(call_id, key, deadline, run.call.run_id, run.compiled.name, arguments, parent)
-        call = LiveCall(tool, invocation, before, spans)
+        live = LiveCall(tool, invocation, before, spans)
         try:
-            return await ToolAttempts(run, self._runner, self._breakers, call).result()
+            return await ToolAttempts(run, self._runner, self._breakers, live).result()
         except _Refusal as refusal:
             if refusal.code == "breaker-open" and self._intents.is_open(call_id):  # nothing may stand in for it
                 raise _Refusal("failed", f"{refusal.fact}, and it may have been called already") from None
@@ -240,28 +243,28 @@ class ToolDoor:
         journal = self._run.call.journal
         return journal.find(MAIN_SCOPE, facts["digest"], facts["n"]) if journal is not None else None
 
-    async def _answered(
-        self, tool: CompiledTool, entry: JournalEntry, stand_ins: StandIns, facts: dict[str, Any]
-    ) -> Any:
+    async def _answered(self, call: _Call, entry: JournalEntry) -> Any:
         """What the journal says: the result, or the same refusal, and what stood in for the tool."""
-        facts["source"] = "journal"
+        call.facts["source"] = "journal"
         await asyncio.sleep(0)
-        stand_ins.repeat(tool, entry.response)
+        call.stand_ins.repeat(call.tool, entry.response)
         return _said_by(entry)
 
-    def _example(self, tool: CompiledTool, arguments: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-        result = tool.examples.get(canonical(arguments))
+    def _example(self, call: _Call) -> dict[str, Any]:
+        result = call.tool.examples.get(canonical(call.arguments))
         if result is None:
-            raise _Refusal("example-missing", f"a dry run calls no tool, and {tool.component.ref} has no such example")
-        facts["source"] = "example"
+            ref = call.tool.component.ref
+            raise _Refusal("example-missing", f"a dry run calls no tool, and {ref} has no such example")
+        call.facts["source"] = "example"
         return result
 
-    def _fixture(self, tool: CompiledTool, arguments: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    def _fixture(self, call: _Call) -> dict[str, Any]:
+        tool = call.tool
         results = self._fixtures.get(tool.name)
         if results:
-            facts["source"] = "fixture"
+            call.facts["source"] = "fixture"
             return results.popleft()
-        result = tool.examples.get(canonical(arguments))
+        result = tool.examples.get(canonical(call.arguments))
         if result is None:
             self._run.check(
                 Failure(
@@ -272,7 +275,7 @@ class ToolDoor:
                 )
             )
             raise RunOver
-        facts["source"] = "example"
+        call.facts["source"] = "example"
         return result
 
 

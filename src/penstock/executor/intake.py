@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.call import new_run_id
@@ -61,7 +61,8 @@ class Intake:
             return known
         faults = self.input_check(asked.agent, asked.identity, asked.order)(asked.order.input)
         refuse_faults([*mode_faults(asked.order), *faults])
-        accepted = await asyncio.to_thread(self._queue().accept, asked.as_run(), terms, asked.key)
+        [run] = await self._claimed(terms, [asked.as_run()])
+        accepted = await asyncio.to_thread(self._queue().accept, run, terms, asked.key)
         self._executor.worker.wake()
         return accepted
 
@@ -73,7 +74,7 @@ class Intake:
         known = await self._known(terms, asked.key)
         if known is not None:
             return known, None
-        run = asked.as_run()
+        [run] = await self._claimed(terms, [asked.as_run()])
         queue = self._queue()
         accepted = await asyncio.to_thread(queue.accept, run, terms, asked.key)
         if accepted != run.run_id:
@@ -95,6 +96,7 @@ class Intake:
         batch = new_run_id()
         runs = [new_run(identity, order, line) for line, order in orders]
         terms = Terms(identity.tenant, agent, "batch", self._executor.settings.async_tries, batch)
+        runs = await self._claimed(terms, runs)
         store = BatchStore(self._executor.database.database)
         accepted = await asyncio.to_thread(store.accept, batch, runs, terms, key)
         self._executor.worker.wake()
@@ -113,6 +115,14 @@ class Intake:
     async def _known(self, terms: Terms, key: IdempotencyKey | None) -> str | None:
         queue = self._queue()
         return await asyncio.to_thread(queue.bound, terms, key) if key is not None else None
+
+    async def _claimed(self, terms: Terms, runs: Sequence[NewRun]) -> list[NewRun]:
+        """The runs, a large input in the payload store by now; raises `Unavailable` when that fails."""
+        claims = self._executor.parts.engine.claims
+        if claims is None:
+            return list(runs)
+        found = await asyncio.gather(*(claims.check(terms.tenant, run.run_id, "input", run.input) for run in runs))
+        return [replace(run, claim=claim) for run, claim in zip(runs, found, strict=True)]
 
     def _queue(self) -> RunQueue:
         return RunQueue(self._executor.database.database)

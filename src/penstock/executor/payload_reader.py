@@ -36,6 +36,10 @@ class PayloadReader:
         """The payload as the input of a run."""
         return orjson.loads(self.read(ref_id, tenant))
 
+    def fetch(self, claim: Claim) -> Any:
+        """What the claim stands for; raises `Unavailable` when the payload store is away or has lost it."""
+        return orjson.loads(self._depots.payloads.get(claim))
+
     def read(self, ref_id: str, tenant: str | None) -> bytes:
         """The payload of that id as JSON; raises `NotFound`, or `Unavailable` when what may have it is away."""
         run_id = run_of(ref_id)

@@ -232,16 +232,17 @@ class QueueWorker:
         known = await self._known(leased, lease)
         if not leased.has_input:
             raise Conflict("its input was deleted", where=f"run {row.run_id}", now="send it again")
+        run_input = leased.input
+        if leased.claim is not None:
+            run_input = await asyncio.to_thread(self._executor.payloads.fetch, leased.claim)
         caller = _caller(row)
         dispatcher = self._executor.dispatcher
         if row.cancelled:
-            return await dispatcher.withdraw(row.agent, leased.input, caller, lease, known)
+            return await dispatcher.withdraw(row.agent, run_input, caller, lease, known)
         if known is not None and lease.past is not None:
-            return await dispatcher.go_on(known[0], leased.input, caller, known[1])
+            return await dispatcher.go_on(known[0], run_input, caller, known[1])
         parent = tuple(row.order["parent"]) if "parent" in row.order else None
-        return await dispatcher.submit(
-            row.agent, leased.input, caller, stream=holding.stream, parent=parent, lease=lease
-        )
+        return await dispatcher.submit(row.agent, run_input, caller, stream=holding.stream, parent=parent, lease=lease)
 
     async def _known(self, leased: LeasedRun, lease: QueuedLease) -> tuple[Route, Trail] | None:
         """The route of earlier attempts, whose facts go into the lease; None when they left nothing."""

@@ -1,6 +1,6 @@
 """Payloads: the texts that a run's events refer to, apart from its facts, so that they can be deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,15 @@ from penstock.store.run_scores import drop_reasons
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A text that a run's events refer to; `role` is input, output, messages or journal."""
+    """A text that a run's events refer to; `role` is input, output, messages or journal.
+
+    `is_large` = its body is in the payload store.
+    """
 
     ref: str
     role: str
     body: Any
+    is_large: bool = False
 
 
 class PayloadRows:
@@ -45,7 +49,7 @@ class PayloadRows:
             return
         columns = tables.payload_deletions.c
         deleted = set(connection.scalars(select(columns.run_id).where(columns.run_id.in_(run_ids))))
-        self._new.put(connection, [_row(record) for record in records if record["runId"] not in deleted])
+        self._new.put(connection, [payload_row(record) for record in records if record["runId"] not in deleted])
         late = {record["runId"] for record in records if record["runId"] in deleted and "claim" in record}
         if late:  # their objects came after the deletion: it has to be done once more
             again = update(tables.payload_deletions).where(columns.run_id.in_(late))
@@ -62,7 +66,13 @@ class PayloadRows:
             in_archive = not rows and self._is_in_archive(connection, run_id)
         if in_archive:
             return self._archived(run_id, roles)
-        return [Payload(row.ref, row.role, self.body(row.body, row.claim)) for row in rows]
+        return [Payload(row.ref, row.role, self.body(row.body, row.claim), row.claim is not None) for row in rows]
+
+    def keep_as(self, payload: Payload, tenant: str | None, run_id: str) -> Claim | None:
+        """Keeps a large payload once more, as another run's of that tenant; None of one that fits a row."""
+        if not payload.is_large:
+            return None
+        return self._depots.payloads.put(tenant, run_id, payload.ref, orjson.dumps(payload.body))
 
     def delete(self, run_id: str) -> int:
         """Deletes a run's payloads for good; returns how many rows that was. `erase` then clears the other places."""
@@ -122,7 +132,8 @@ def is_archived_day(connection: Connection, run_id: str) -> bool:
     return connection.scalar(select(column).where(column == day_of(run_id))) is not None
 
 
-def _row(record: dict[str, Any]) -> dict[str, Any]:
+def payload_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a payload as the spool has it: with its body, or with a claim of it."""
     claim = record.get("claim")
     return {
         "run_id": record["runId"],

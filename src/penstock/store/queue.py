@@ -15,6 +15,8 @@ from penstock.store import tables
 from penstock.store.clock import seconds_between
 from penstock.store.database import Database
 from penstock.store.idempotency import IdempotencyKey, known_target, take_key
+from penstock.store.payload_objects import Claim
+from penstock.store.payloads import payload_row
 from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import queued_runs
 
@@ -34,13 +36,20 @@ class NewRun:
     """A run to be accepted.
 
     `order` is what the caller asked for beside the input (user, sessionId, version, stage); `line` is its line in a
-    batch, from 1.
+    batch, from 1. `claim` stands for an input that is in the payload store.
     """
 
     run_id: str
     input: Any
     order: Mapping[str, Any] = field(default_factory=dict)
     line: int | None = None
+    claim: Claim | None = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The input as a payload's record."""
+        where = {"body": self.input} if self.claim is None else {"claim": self.claim.as_document()}
+        return {"runId": self.run_id, "role": "input", "ref": "input", **where}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +128,7 @@ class RunQueue:
         at = shared_now(connection)
         turn = _turn(connection, terms)
         rows = [_row(run, terms, turn + index, at) for index, run in enumerate(runs)]
-        inputs = [
-            {"run_id": run.run_id, "role": "input", "ref": "input", "body": orjson.dumps(run.input).decode()}
-            for run in runs
-        ]
+        inputs = [payload_row(run.payload) for run in runs]
         for start in range(0, len(rows), CHUNK):
             connection.execute(queued_runs.insert(), rows[start : start + CHUNK])
             connection.execute(tables.payloads.insert(), inputs[start : start + CHUNK])

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import uuid_utils
 from sqlalchemy import Connection, delete, select, update
 
-from penstock.errors import NotFound
-from penstock.store import tables
+from penstock.errors import Conflict, NotFound
 from penstock.store.database import Database
+from penstock.store.payloads import PayloadRows
 from penstock.store.queue import Kind, NewRun, QueuedRun, RunQueue, Terms, queued_run
 from penstock.store.shared_clock import before, shared_now
 from penstock.store.tables_queue import batches, queued_runs
@@ -48,8 +47,17 @@ class DeadLetters:
         A run that has ended stays as it ended: a new one does the same again. A run whose writing call has an unknown
         outcome has not ended: it goes on from its journal, and makes that call again under its old idempotency key.
         """
+        letter = self.get(run_id)
+        again = None if is_unknown(letter) else self._again(letter)
         with self._database.write() as connection:
-            return self._replay(connection, _letter(connection, run_id, lock=True), by)
+            row = _letter(connection, run_id, lock=True)
+            if is_unknown(row):
+                repeat_calls(connection, row, by)
+                return run_id
+            if again is None:
+                raise Conflict("it ran again meanwhile", where=f"run {run_id}", now="`agentctl queue dead`")
+            self._replace(connection, row, again)
+        return again.run_id
 
     def purge(self, run_id: str) -> None:
         """Forgets a dead letter for good; what the run did stays with the runs. Raises `NotFound`.
@@ -76,27 +84,21 @@ class DeadLetters:
             back = {"state": "accepted", "cancelled": True, "due": None}
             return bool(ended or connection.execute(update(queued_runs).where(dead).values(**back)).rowcount)
 
-    def _replay(self, connection: Connection, row: QueuedRun, by: str | None) -> str:
-        if is_unknown(row):
-            repeat_calls(connection, row, by)
-            return row.run_id
-        body = connection.scalar(
-            select(tables.payloads.c.body).where(
-                tables.payloads.c.run_id == row.run_id, tables.payloads.c.role == "input"
-            )
-        )
-        if body is None:
+    def _again(self, row: QueuedRun) -> NewRun:
+        """A new run of the same order and input; a large input is kept once more, as the new run's."""
+        payloads, run_id = PayloadRows(self._database), str(uuid_utils.uuid7())
+        found = payloads.of_run(row.run_id, ("input",))
+        if not found:
             raise NotFound("the run's input was deleted", where=f"run {row.run_id}", now="`agentctl queue purge`")
-        order_again: Mapping[str, Any] = {**row.order, "replayOf": row.run_id}
-        again = NewRun(str(uuid_utils.uuid7()), orjson.loads(body), order_again, row.line)
+        order: Mapping[str, Any] = {**row.order, "replayOf": row.run_id}
+        return NewRun(run_id, found[0].body, order, row.line, payloads.keep_as(found[0], row.tenant, run_id))
+
+    def _replace(self, connection: Connection, row: QueuedRun, again: NewRun) -> None:
         kind: Kind = "batch" if row.kind == "batch" else "async"
         tries = connection.scalar(select(_ROWS.tries).where(_ROWS.run_id == row.run_id)) or 1
-        terms = Terms(row.tenant, row.agent, kind, tries, row.batch)
-        RunQueue(self._database).put(connection, [again], terms)
-        at = shared_now(connection)
-        changes = {"state": "replayed", "ended_at": at}
+        RunQueue(self._database).put(connection, [again], Terms(row.tenant, row.agent, kind, tries, row.batch))
+        changes = {"state": "replayed", "ended_at": shared_now(connection)}
         connection.execute(update(queued_runs).where(_ROWS.run_id == row.run_id).values(**changes))
-        return again.run_id
 
 
 def _letter(connection: Connection, run_id: str, *, lock: bool = False) -> QueuedRun:

@@ -16,6 +16,7 @@ from penstock.errors import Conflict
 from penstock.store import tables
 from penstock.store.database import Database
 from penstock.store.idempotency import free_key
+from penstock.store.payload_objects import Claim
 from penstock.store.queue import OUTCOME_UNKNOWN, PRIORITY, QueuedRun, queued_run
 from penstock.store.reviews import ask, go_on
 from penstock.store.runs import RunStore
@@ -35,13 +36,15 @@ class LeaseLost(Conflict):
 class LeasedRun:
     """A run that was taken: its row, its input, and the route of its earlier attempts.
 
-    `has_input` is false when somebody deleted its payloads; `route` is None while no attempt left a trace.
+    `has_input` is false when somebody deleted its payloads; `claim` stands for an input that is in the payload store.
+    `route` is None while no attempt left a trace.
     """
 
     row: QueuedRun
     input: Any
     has_input: bool
     route: dict[str, Any] | None
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +181,9 @@ class LeaseStore:
         chosen = _ROWS.run_id.in_(ids)
         changes = {"state": "leased", "holder": self.holder, "due": before(at, -self.lease_s)}
         connection.execute(update(queued_runs).where(chosen).values(attempt=_ROWS.attempt + 1, **changes))
-        body = and_(tables.payloads.c.run_id == _ROWS.run_id, tables.payloads.c.role == "input")
-        query = select(queued_runs, tables.payloads.c.body).outerjoin(tables.payloads, body).where(chosen)
+        columns = tables.payloads.c
+        given = and_(columns.run_id == _ROWS.run_id, columns.role == "input")
+        query = select(queued_runs, columns.body, columns.claim).outerjoin(tables.payloads, given).where(chosen)
         found = {row["run_id"]: _leased(row) for row in connection.execute(query).mappings()}
         return [found[run_id] for run_id in ids]
 
@@ -214,7 +218,9 @@ def _is_overdue(at: str, state: str) -> ColumnElement[bool]:
 def _leased(row: Mapping[Any, Any]) -> LeasedRun:
     body = row["body"]
     route = orjson.loads(row["route"]) if row["route"] else None
-    return LeasedRun(queued_run(row), orjson.loads(body) if body is not None else None, body is not None, route)
+    claim = Claim.read(orjson.loads(row["claim"])) if row["claim"] else None
+    run_input = orjson.loads(body) if body is not None else None
+    return LeasedRun(queued_run(row), run_input, body is not None, route, claim)
 
 
 def _final(run: Held, outcome: str) -> str:
