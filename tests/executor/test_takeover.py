@@ -109,6 +109,8 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
 
         run_id, found = id_of(urls["once"]), id_of(urls["found"])
         assert {row["runId"] for row in queue("dead")["dead"]} == {run_id, found}
+        assert main(["--project", str(noting.root), "queue", "dead"]) == 0
+        assert f"`agentctl queue settle {found} --result ...` says what came of it" in capfd.readouterr().out
         assert queue("replay", "--all") == {"replayed": {}, "left": [row["runId"] for row in queue("dead")["dead"]]}
         assert queue("replay", run_id) == {"replayed": {run_id: run_id}, "left": []}
         wait_until(lambda: client.get(urls["once"]).json()["status"] == "finished", what="the call is made again")

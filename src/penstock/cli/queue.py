@@ -152,4 +152,5 @@ def _line(row: Any) -> str:
     error = row.error or {}
     where = f" ({row.batch}, line {row.line})" if row.batch else ""
     why = f"{error.get('code')}: {error.get('what')}"
-    return f"{row.run_id}  {(row.ended_at or '')[:19]}Z  {row.status:9}  {row.agent}{where}  {why}"
+    now = f"\n  {error.get('now')}" if row.outcome is None else ""
+    return f"{row.run_id}  {(row.ended_at or '')[:19]}Z  {row.status:9}  {row.agent}{where}  {why}{now}"
