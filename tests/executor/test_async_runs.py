@@ -207,3 +207,27 @@ def test_the_commands_queue_and_clear(shared: World, executor: Running, capfd: p
     assert Counter(line["status"] for line in done["results"]) == {"finished": 2}
     assert agentctl("queue", "replay", wants=2)["error"]["type"] == "wrong-use"
     assert agentctl("queue", "purge", "nobody", wants=1)["error"]["type"] == "not-found"
+
+
+def test_a_letter_that_cannot_be_replayed_keeps_no_other_from_it(
+    shared: World, executor: Running, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def agentctl(*words: str, wants: int = 0) -> Any:
+        capfd.readouterr()
+        assert main(["--project", str(shared.root), *words, "--json"]) == wants
+        return json.loads(capfd.readouterr().out)
+
+    denied = {"x-penstock-tenant": "stranger", **ASYNC}
+    with executor.client(**denied) as client:
+        forgotten, other = (client.post(RUNS, json=order("denied")).json()["runId"] for _ in range(2))
+
+        def dead() -> set[str]:
+            return {row["runId"] for row in agentctl("queue", "dead")["dead"]}
+
+        wait_until(lambda: {forgotten, other} <= dead(), what="both are dead letters")
+        agentctl("purge", "--run", forgotten)
+        replays = agentctl("queue", "replay", "--all", wants=1)
+        assert replays["failed"][forgotten]["type"] == "not-found"
+        assert other in replays["replayed"]
+        assert (other in dead(), forgotten in dead()) == (False, True)
+        assert agentctl("queue", "replay", forgotten, wants=1)["error"]["type"] == "not-found"

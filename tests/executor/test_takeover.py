@@ -111,8 +111,12 @@ def test_a_killed_executor_loses_nothing_and_repeats_no_write(
         assert {row["runId"] for row in queue("dead")["dead"]} == {run_id, found}
         assert main(["--project", str(noting.root), "queue", "dead"]) == 0
         assert f"`agentctl queue settle {found} --result ...` says what came of it" in capfd.readouterr().out
-        assert queue("replay", "--all") == {"replayed": {}, "left": [row["runId"] for row in queue("dead")["dead"]]}
-        assert queue("replay", run_id) == {"replayed": {run_id: run_id}, "left": []}
+        assert queue("replay", "--all") == {
+            "replayed": {},
+            "left": [row["runId"] for row in queue("dead")["dead"]],
+            "failed": {},
+        }
+        assert queue("replay", run_id) == {"replayed": {run_id: run_id}, "left": [], "failed": {}}
         wait_until(lambda: client.get(urls["once"]).json()["status"] == "finished", what="the call is made again")
         assert (len(notes.lines("once")), len(set(notes.lines("once")))) == (2, 1)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from penstock.cli.context import me, project_settings, released
 from penstock.cli.given_json import read_json
 from penstock.cli.output import json_option, show
-from penstock.errors import WrongUse
+from penstock.errors import Conflict, NotFound, PenstockError, WrongUse
 
 if TYPE_CHECKING:
     from penstock.store.queue import QueuedRun
@@ -62,15 +63,13 @@ def replay(run_id: str | None, everything: bool, agent: str | None, user: str | 
 
     A run that stopped because nobody knows what became of a writing call goes on itself, and makes that call again.
     """
-    from penstock.store.unknown_outcomes import is_unknown
-
     with _chosen(run_id, everything=everything, agent=agent, action="replay") as (letters, rows):
-        left = [row.run_id for row in rows if everything and is_unknown(row)]
-        again = {row.run_id: letters.replay(row.run_id, user) for row in rows if row.run_id not in left}
-    lines = [f"{old}: goes on" if old == new else f"{old}: runs again as {new}" for old, new in again.items()]
-    lines += [f"{one}: left alone, a call of it may have been made; replay it by its ID, or settle it" for one in left]
-    show({"replayed": again, "left": left}, "\n".join(lines) or "no dead letters", as_json=as_json)
-    return 0
+        if not everything:
+            replays = _Replays({row.run_id: letters.replay(row.run_id, user) for row in rows})
+        else:
+            replays = _all_replayed(letters, rows)
+    show(replays.document(), replays.text(), as_json=as_json)
+    return 1 if replays.failed else 0
 
 
 @queue.command()
@@ -112,6 +111,44 @@ def purge(run_id: str | None, everything: bool, agent: str | None, as_json: bool
             letters.purge(one)
     show({"purged": gone}, "\n".join(f"{old}: forgotten" for old in gone) or "no dead letters", as_json=as_json)
     return 0
+
+
+@dataclass
+class _Replays:
+    """What became of dead letters: the ids of the runs that they run as, those left alone, and why others do not."""
+
+    again: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    failed: dict[str, PenstockError] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        failed = {one: error.as_dict() for one, error in self.failed.items()}
+        return {"replayed": self.again, "left": self.left, "failed": failed}
+
+    def text(self) -> str:
+        lines = [f"{old}: goes on" if old == new else f"{old}: runs again as {new}" for old, new in self.again.items()]
+        lines += [
+            f"{one}: left alone, a call of it may have been made; replay it by ID or settle it" for one in self.left
+        ]
+        lines += [f"{one}: stays, {error.what}; {error.now}" for one, error in self.failed.items()]
+        return "\n".join(lines) or "no dead letters"
+
+
+def _all_replayed(letters: "DeadLetters", rows: list["QueuedRun"]) -> _Replays:
+    """One that cannot be replayed keeps no other from it."""
+    from penstock.store.payload_objects import PayloadLost
+    from penstock.store.unknown_outcomes import is_unknown
+
+    replays = _Replays()
+    for row in rows:
+        if is_unknown(row):
+            replays.left.append(row.run_id)
+            continue
+        try:
+            replays.again[row.run_id] = letters.replay(row.run_id)
+        except (NotFound, Conflict, PayloadLost) as error:
+            replays.failed[row.run_id] = error
+    return replays
 
 
 @contextlib.contextmanager

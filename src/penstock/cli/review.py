@@ -61,10 +61,10 @@ def list_(state: str, agent: str | None, limit: int, server: str | None, tenant:
 @click.option("--arguments", metavar="JSON", help="Call it with these arguments instead: JSON, or a file of it.")
 def approve(run_id: str, arguments: str | None, **words: Any) -> int:
     """Lets the call be made; the run goes on, on whichever executor takes it."""
-    edited = (
-        {"arguments": read_json(arguments, "--arguments", 'such as {"amount": 5}')} if arguments is not None else {}
-    )
-    return _decide(run_id, {"decision": "approve", **edited}, **words)
+    document: dict[str, Any] = {"decision": "approve"}
+    if arguments is not None:
+        document["arguments"] = read_json(arguments, "--arguments", 'such as {"amount": 5}')
+    return _decide(run_id, document, **words)
 
 
 @review.command()

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from penstock.contracts.canonical import canonical
 from penstock.contracts.release import Release
-from penstock.engine.shape import Shape
-from penstock.errors import Invalid, NotFound
-from penstock.executor.json_body import refuse_faults
+from penstock.errors import NotFound
+from penstock.executor.json_body import require_fit
 from penstock.governance.redaction import redact
 from penstock.store.database import Database
 from penstock.store.unknown_outcomes import Finding, UnknownCall, UnknownOutcomes
@@ -33,9 +31,4 @@ def _check_result(release: Release, call: UnknownCall, result: Any) -> None:
     tool = next((one for one in release.all_tools if one.name == call.tool), None)
     if tool is None:
         raise NotFound("the release has no such tool", where=call.tool, now=f"`agentctl queue replay {call.run_id}`")
-    where = f"{tool.ref} output"
-    try:
-        canonical(result)
-    except (ValueError, TypeError) as error:
-        raise Invalid(f"the result is not JSON: {error}", where=where, now="mend the result") from None
-    refuse_faults(Shape(tool.spec.output.schema_, where).faults(result), where)
+    require_fit(result, tool.spec.output.schema_, f"{tool.ref} output")

@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from penstock.contracts.canonical import canonical
 from penstock.contracts.release import Release
-from penstock.engine.shape import Shape
-from penstock.errors import Fault, Invalid, NotFound, WrongUse
-from penstock.executor.json_body import BODY, parse_body, refuse_faults
+from penstock.errors import Fault, NotFound, WrongUse
+from penstock.executor.json_body import BODY, parse_body, refuse_faults, require_fit
 from penstock.governance.redaction import redact
 from penstock.store.database import Database
 from penstock.store.reviews import Review, ReviewStore, Word
@@ -99,13 +97,7 @@ def _check_arguments(release: Release, review: Review, arguments: dict[str, Any]
     tool = next((one for one in release.tools if one.name == review.tool), None)
     if tool is None:
         raise NotFound("the release has no such tool", where=review.tool, now="decide without arguments of your own")
-    where = f"{tool.ref} input"
-    try:
-        canonical(arguments)
-    except (ValueError, TypeError) as error:
-        raise Invalid(f"the arguments are not JSON: {error}", where=where, now="mend the arguments") from None
-    faults = Shape(tool.spec.input.schema_, where).faults(arguments)
-    refuse_faults(faults, where)
+    require_fit(arguments, tool.spec.input.schema_, f"{tool.ref} input")
 
 
 def _faults(document: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
