@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from penstock.executor.app import build_app
 from penstock.executor.executor import Executor
 from penstock.settings import load_settings
 from penstock.store.batches import BatchStore
+from penstock.store.queue import RunQueue
 from penstock.store.queue_dead import DeadLetters
 from penstock.store.tables_queue import queued_runs
+from penstock.store.threads import AT_ONCE
 from penstock.testing.executor_world import World, in_prod, make_world, stopped_at_end, wait_until
 from penstock.testing.paced_executor import PacedProvider
 
@@ -166,6 +169,40 @@ async def test_without_the_database_nothing_is_accepted_and_plain_runs_go_on(tmp
             answer = await client.post(f"/v1/agents/echo/{path}", json=order("x"), headers=headers)
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:penstock:problem:unavailable")
             assert "database" in answer.json()["what"]
+
+
+async def test_a_database_that_says_nothing_holds_up_no_plain_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(tmp_path / "project")
+    world.publish(noter=in_prod("1.0.0", world.release("noter", "1.0.0", tools=TOOLS)))
+    monkeypatch.setenv("NOTES", str(tmp_path))
+    answers, asked = threading.Event(), threading.Semaphore(0)
+    accept = RunQueue.accept
+
+    def says_nothing(queue: RunQueue, *words: Any) -> str:
+        asked.release()
+        assert answers.wait(60)
+        return accept(queue, *words)
+
+    monkeypatch.setattr(RunQueue, "accept", says_nothing)
+    async with (
+        Executor(load_settings(world.root), provider=PacedProvider(None)) as executor,
+        _asking(executor) as client,
+    ):
+        queued = [
+            asyncio.create_task(client.post("/v1/agents/echo/runs", json=order("queued"), headers=ASYNC))
+            for _ in range(5 * AT_ONCE)
+        ]
+        for _ in range(AT_ONCE):
+            assert await asyncio.to_thread(asked.acquire, timeout=20)
+        try:
+            plain = await client.post(RUNS, json=order("plain", tool="once"))  # its tool is loaded now
+            assert (plain.json()["status"], plain.json()["output"]) == ("finished", "plain")
+            assert not any(task.done() for task in queued)
+        finally:
+            answers.set()
+        assert {(await task).status_code for task in queued} == {202}
 
 
 async def test_a_batch_for_an_agent_that_stands_in_dev_alone_says_so_on_each_line(tmp_path: Path) -> None:

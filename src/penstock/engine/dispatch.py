@@ -17,6 +17,7 @@ from penstock.errors import Fault, PenstockError, Refused, Unavailable
 from penstock.pal import Message
 from penstock.routing import Caller, Route, RoutingTable
 from penstock.store.sessions import SessionStore
+from penstock.store.threads import in_database_thread
 
 _KEPT = 256
 CANCELLED = "by request"
@@ -244,18 +245,18 @@ class _Session:
 
     async def pinned(self) -> str | None:
         """The release that the session is on."""
-        row = await asyncio.to_thread(self._store.get, *self._key)
+        row = await in_database_thread(self._store.get, *self._key)
         return row.release if row is not None else None
 
     async def pin(self, route: Route) -> None:
         """Puts the session on the route's release."""
-        await asyncio.to_thread(
+        await in_database_thread(
             self._store.pin, *self._key, release=route.release, version=route.version, stage=route.stage
         )
 
     async def history(self) -> tuple[Message, ...]:
         """What was said, oldest first."""
-        return tuple(await asyncio.to_thread(self._store.history, *self._key))
+        return tuple(await in_database_thread(self._store.history, *self._key))
 
     def keeps(self, run_input: Any, lease: RunLease | None = None) -> BeforeAnswer:
         """What writes the turn to the history before it is answered; under a lease, together with the run's end."""
@@ -268,7 +269,7 @@ class _Session:
                 turn = {"tenant": tenant, "agent": agent, "session": session, "messages": [user, assistant]}
                 lease.append({"kind": "turn", **turn})
                 return
-            await asyncio.to_thread(self._store.append, *self._key, user, assistant)
+            await in_database_thread(self._store.append, *self._key, user, assistant)
 
         return write
 

@@ -15,6 +15,7 @@ from penstock.pal import Message
 from penstock.store.queue import QueuedRun
 from penstock.store.queue_lease import Delay, Held, LeaseStore
 from penstock.store.runs import RunStore
+from penstock.store.threads import in_database_thread
 
 if TYPE_CHECKING:
     from penstock.engine.call import RunCall
@@ -92,7 +93,7 @@ class QueuedLease:
         async with self._turn:
             records, self._records = self._records, []
             try:
-                await asyncio.to_thread(self._write, records)
+                await in_database_thread(self._write, records)
             except Unavailable:
                 self._records = records + self._records  # the next commit brings them, so that no event is missing
                 raise
@@ -103,14 +104,14 @@ class QueuedLease:
         error = failure.as_document()
         async with self._turn:
             if awaits_review is not None:
-                await asyncio.to_thread(self.store.stop, self.held, self._records, {**error, "code": awaits_review})
+                await in_database_thread(self.store.stop, self.held, self._records, {**error, "code": awaits_review})
                 self._show(self._records)
                 return True
             delay = self._delay(failure, error, rejected=rejected)
             if delay is None:
                 return False
             records = [] if rejected else self._records  # of what was turned away nothing has happened
-            await asyncio.to_thread(self.store.postpone, self.held, records, delay, self.route)
+            await in_database_thread(self.store.postpone, self.held, records, delay, self.route)
             self._show(records)
             return True
 

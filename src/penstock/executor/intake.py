@@ -16,6 +16,7 @@ from penstock.routing import Caller
 from penstock.store.batches import BatchStore
 from penstock.store.idempotency import IdempotencyKey
 from penstock.store.queue import NewRun, RunQueue, Terms
+from penstock.store.threads import in_database_thread
 
 if TYPE_CHECKING:
     from penstock.executor.executor import Executor
@@ -62,7 +63,7 @@ class Intake:
         faults = self.input_check(asked.agent, asked.identity, asked.order)(asked.order.input)
         refuse_faults([*mode_faults(asked.order), *faults])
         [run] = await self._claimed(terms, [asked.as_run()])
-        accepted = await asyncio.to_thread(self._queue().accept, run, terms, asked.key)
+        accepted = await in_database_thread(self._queue().accept, run, terms, asked.key)
         self._executor.worker.wake()
         return accepted
 
@@ -76,10 +77,10 @@ class Intake:
             return known, None
         [run] = await self._claimed(terms, [asked.as_run()])
         queue = self._queue()
-        accepted = await asyncio.to_thread(queue.accept, run, terms, asked.key)
+        accepted = await in_database_thread(queue.accept, run, terms, asked.key)
         if accepted != run.run_id:
             return accepted, None
-        row = await asyncio.to_thread(queue.get, run.run_id)
+        row = await in_database_thread(queue.get, run.run_id)
         assert row is not None
         return accepted, await worker.start_awaited(row, run.input, stream=stream)
 
@@ -98,7 +99,7 @@ class Intake:
         terms = Terms(identity.tenant, agent, "batch", self._executor.settings.async_tries, batch)
         runs = await self._claimed(terms, runs)
         store = BatchStore(self._executor.database.database)
-        accepted = await asyncio.to_thread(store.accept, batch, runs, terms, key)
+        accepted = await in_database_thread(store.accept, batch, runs, terms, key)
         self._executor.worker.wake()
         return accepted
 
@@ -114,7 +115,7 @@ class Intake:
 
     async def _known(self, terms: Terms, key: IdempotencyKey | None) -> str | None:
         queue = self._queue()
-        return await asyncio.to_thread(queue.bound, terms, key) if key is not None else None
+        return await in_database_thread(queue.bound, terms, key) if key is not None else None
 
     async def _claimed(self, terms: Terms, runs: Sequence[NewRun]) -> list[NewRun]:
         """The runs, a large input in the payload store by now; raises `Unavailable` when that fails."""

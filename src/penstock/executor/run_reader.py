@@ -13,6 +13,7 @@ from penstock.executor.queued_reader import OPEN, QUEUED, RUNNING, queued_docume
 from penstock.store.feedback import FeedbackStore
 from penstock.store.queue import QueuedRun, RunQueue
 from penstock.store.queue_lease import LeaseLost
+from penstock.store.threads import in_database_thread
 
 Event = dict[str, Any]
 FOLLOW_S = 0.25
@@ -32,7 +33,7 @@ class RunReader:
         """
         handle = self._recent(run_id, tenant)
         if handle is None:
-            found = await asyncio.to_thread(self._stored, run_id, tenant, whole)
+            found = await in_database_thread(self._stored, run_id, tenant, whole)
             return await self._with_feedback(found)
         if not handle.is_done:
             return _running(handle)
@@ -56,8 +57,8 @@ class RunReader:
         handle = self._recent(run_id, tenant)
         if handle is not None:
             return handle.events(after_seq) if handle.call.lease is None else self._beyond(handle, tenant, after_seq)
-        stored = await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq)
-        queued = await asyncio.to_thread(self._queued, run_id, tenant)
+        stored = await in_database_thread(self._stored_events, run_id, tenant, after_seq)
+        queued = await in_database_thread(self._queued, run_id, tenant)
         return _each(stored) if queued is None else self._followed(run_id, tenant, after_seq)
 
     async def cancel(self, run_id: str, tenant: str | None) -> None:
@@ -66,13 +67,13 @@ class RunReader:
         Raises `Conflict` when it has ended already, or is a plain run of another executor; `NotFound`.
         """
         handle = self._recent(run_id, tenant)
-        if handle is None and await asyncio.to_thread(self._cancel_queued, run_id, tenant):
+        if handle is None and await in_database_thread(self._cancel_queued, run_id, tenant):
             return
         if handle is not None and handle.call.lease is not None and not handle.is_done:
             with contextlib.suppress(Unavailable):  # so that it ends elsewhere too, should it have to go on there
-                await asyncio.to_thread(self._cancel_queued, run_id, tenant)
+                await in_database_thread(self._cancel_queued, run_id, tenant)
         if handle is None:
-            stored = await asyncio.to_thread(self._stored, run_id, tenant)
+            stored = await in_database_thread(self._stored, run_id, tenant)
             if stored["status"] in OPEN:
                 raise Conflict("the run is not one of this executor", where=f"run {run_id}", now="ask the one it is on")
         elif handle.cancel("by request"):
@@ -96,9 +97,9 @@ class RunReader:
         """The stored events of a queued run as they come, until no executor has it and none is to get it."""
         is_over = False
         while not is_over:
-            row = await asyncio.to_thread(self._queued, run_id, tenant)
+            row = await in_database_thread(self._queued, run_id, tenant)
             is_over = row is None or row.status not in (QUEUED, RUNNING)
-            for event in await asyncio.to_thread(self._stored_events, run_id, tenant, after_seq):
+            for event in await in_database_thread(self._stored_events, run_id, tenant, after_seq):
                 yield event
                 after_seq = event["seq"]
                 is_over = is_over or event["type"] in TERMINAL
@@ -114,7 +115,7 @@ class RunReader:
     async def _with_feedback(self, run: dict[str, Any]) -> dict[str, Any]:
         """The run with what users said of it, if anybody did and the database can be asked."""
         with contextlib.suppress(Unavailable):  # a recent run is shown without it
-            said = await asyncio.to_thread(lambda: FeedbackStore(self._link.database).of_run(run["runId"]))
+            said = await in_database_thread(lambda: FeedbackStore(self._link.database).of_run(run["runId"]))
             return {**run, "feedback": said} if said else run
         return run
 

@@ -20,6 +20,7 @@ from penstock.store.queue import QueuedRun
 from penstock.store.queue_dead import DeadLetters
 from penstock.store.queue_lease import Delay, LeasedRun, LeaseLost, LeaseStore
 from penstock.store.reviews import ReviewStore
+from penstock.store.threads import in_database_thread
 
 if TYPE_CHECKING:
     from penstock.executor.executor import Executor
@@ -147,7 +148,7 @@ class QueueWorker:
         batch_room = max(1, self._workers - self._workers // FOR_OTHERS) - queued.count("batch")
         if room < 1 or not self._executor.state()["ready"]:
             return 0
-        leased = await asyncio.to_thread(self._store().claim, room, batch_room)
+        leased = await in_database_thread(self._store().claim, room, batch_room)
         for one in leased:
             self._take(one)
         return len(leased)
@@ -158,7 +159,7 @@ class QueueWorker:
             held = dict(self._holding)  # a run that is taken anew meanwhile is another attempt, and goes on
             attempts = {run_id: holding.lease.attempt for run_id, holding in held.items()}
             try:
-                renewal = await asyncio.to_thread(self._store().renew, attempts)
+                renewal = await in_database_thread(self._store().renew, attempts)
             except PenstockError:
                 continue  # nothing that these runs write now is kept: they end, or the database comes back in time
             except Exception:
@@ -173,7 +174,7 @@ class QueueWorker:
         """Gives up what no person decided in time."""
         if time.monotonic() - self._swept >= SWEEP_S:
             self._swept = time.monotonic()
-            await asyncio.to_thread(ReviewStore(self._executor.database.database).expire)
+            await in_database_thread(ReviewStore(self._executor.database.database).expire)
 
     async def _tidy(self) -> None:
         """Forgets what nobody asks for any more, now and then."""
@@ -181,9 +182,9 @@ class QueueWorker:
             return
         self._tidied = time.monotonic()
         database = self._executor.database.database
-        await asyncio.to_thread(purge_keys, database)
-        await asyncio.to_thread(DeadLetters(database).purge_ended)
-        await asyncio.to_thread(ReviewStore(database).purge)
+        await in_database_thread(purge_keys, database)
+        await in_database_thread(DeadLetters(database).purge_ended)
+        await in_database_thread(ReviewStore(database).purge)
 
     def _take(self, leased: LeasedRun, *, stream: bool = False) -> Holding:
         executor = self._executor
@@ -248,7 +249,7 @@ class QueueWorker:
         """The route of earlier attempts, whose facts go into the lease; None when they left nothing."""
         if leased.route is None:
             return None
-        lease.past, history = await asyncio.to_thread(read_past, self._executor.database.runs, leased.row)
+        lease.past, history = await in_database_thread(read_past, self._executor.database.runs, leased.row)
         route = leased.route
         trail = Trail(route["traceId"], route["parentSpanId"], history, lease)
         place = Route(
@@ -267,10 +268,10 @@ class QueueWorker:
         with contextlib.suppress(PenstockError):  # without the database the lease runs out, and another tries
             if isinstance(error, Unavailable) and not lease.is_awaited:
                 delay = Delay(TURNED_AWAY_S, counts=False, error=told)
-                await asyncio.to_thread(lease.store.postpone, lease.held, [], delay, None)
+                await in_database_thread(lease.store.postpone, lease.held, [], delay, None)
             else:
                 outcome = "cancelled" if lease.row.cancelled else "rejected"
-                await asyncio.to_thread(lease.store.end, lease.held, [], outcome, told)
+                await in_database_thread(lease.store.end, lease.held, [], outcome, told)
 
     def _store(self) -> LeaseStore:
         return LeaseStore(self._executor.database.database, self.holder, self._executor.settings.lease_s)

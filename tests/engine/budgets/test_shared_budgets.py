@@ -1,5 +1,6 @@
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ class World:
     database: Database
     clock: list[datetime]
     away: list[Unavailable] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
 
     async def run(self, model: Mapping[str, Any] | None = None, **fields: Any) -> RunResult:
         """A live run of one call."""
@@ -72,8 +74,11 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         rig = Rig(DirectRuntime, "penstock", FakeProvider(*(steps or (cheap,))), FakeTools())
         database = made[0].database if made else open_database(f"sqlite:///{tmp_path / 'store.db'}")
         clock, away = [datetime(2026, 11, 29, 12, tzinfo=UTC)], list[Unavailable]()
+        answers = threading.Event()
+        answers.set()
 
         def store() -> BudgetStore:
+            assert answers.wait(20)
             if away:
                 raise away[0]
             return BudgetStore(database)
@@ -81,7 +86,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         parsed = BudgetRules.model_validate(rules)
         budgets = SharedBudgets(parsed, store, rig.sink, executor, now=lambda: clock[0])
         rig.engine.controls = Controls(budgets=budgets)
-        made.append(World(rig, budgets, database, clock, away))
+        made.append(World(rig, budgets, database, clock, away, answers))
         return made[-1]
 
     yield world
@@ -262,6 +267,50 @@ async def test_without_the_database_a_default_budget_is_held_by_each_alone(make:
     assert [(await world.run()).status for _ in range(3)] == ["finished"] * 3
     world.away.clear()
     assert world.account().spent == 3 * nano_of(MOST_USD)
+
+
+async def test_while_the_database_says_nothing_a_default_budget_is_held_alone(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.engine.budgets.bank.ANSWER_S", 0.1)
+    world = make({}, dear)
+    world.answers.clear()
+    begun = time.monotonic()
+    assert [(await world.run()).status for _ in range(4)] == ["finished"] * 4
+    assert time.monotonic() - begun < 5  # only the first one waited
+    assert in_hand(world) == 0
+    world.answers.set()
+    await until(lambda: in_hand(world) > 0)  # what was asked for comes late, and is this executor's
+    assert (await world.run()).status == "finished"
+    await world.budgets.close()
+    assert (world.account().spent, in_hand(world)) == (5 * nano_of(MOST_USD), 0)
+
+
+async def test_while_the_database_says_nothing_declared_budgets_refuse(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.engine.budgets.bank.ANSWER_S", 0.1)
+    world = make(of_agent(hardUsd=0.25), dear)
+    world.answers.clear()
+    for _ in range(2):
+        rejected = await world.run()
+        assert (rejected.status, rejected.failure and rejected.failure.code) == ("rejected", "unavailable")
+        assert "has not answered for 0.1 s" in str(rejected.failure)
+    world.answers.set()
+    await until(lambda: in_hand(world) > 0)
+    assert (await world.run()).status == "finished"
+
+
+def in_hand(world: World) -> int:
+    """What executors hold of the day's accounts, as the database has it."""
+    world.take_in()
+    return sum(row.held for row in BudgetStore(world.database).rows([DAY]))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what a thread does is no event of this loop
+            await asyncio.sleep(0.01)
 
 
 async def test_a_call_waits_for_money_that_others_hold(make: Make) -> None:

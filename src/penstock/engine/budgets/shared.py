@@ -10,8 +10,9 @@ from typing import Any
 
 from penstock.contracts.budget import Budget, BudgetRules
 from penstock.engine.budgets.allowances import allowances
+from penstock.engine.budgets.bank import Bank, Granted
 from penstock.engine.budgets.purse import Purse
-from penstock.engine.budgets.refusal import as_seen_by, budget_spent, is_hopeless, read_ledger
+from penstock.engine.budgets.refusal import as_seen_by, budget_spent, is_hopeless
 from penstock.engine.budgets.spending import Spending
 from penstock.engine.budgets.waiting import WaitingLines
 from penstock.engine.controls import Alerted, RunClaim
@@ -51,7 +52,7 @@ class SharedBudgets:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._rules = rules
-        self._store = store
+        self._bank = Bank(store, executor, self._granted_late)
         self._sink = sink
         self._executor = executor
         self._now = now
@@ -162,7 +163,7 @@ class SharedBudgets:
         draws = [Draw(purse.account, need - purse.free, purse.hard) for purse in lacking]
         try:
             await self._hand_over()
-            drawn = await asyncio.to_thread(lambda: self._store().draw(self._executor, draws))
+            drawn = await self._bank.draw(draws)
         except NotEnough as error:
             [refusal] = [one.refused(error) for one in lacking if one.account == error.draw.account]
             self._refused[refusal.draw.account] = (time.monotonic(), refusal)
@@ -174,6 +175,17 @@ class SharedBudgets:
             purse.used_at = time.monotonic()
         self._note(lacking)
         return None
+
+    def _granted_late(self, drawn: Granted) -> None:
+        """Takes what the bank granted when nobody waited for it any more."""
+        for account, block in drawn.items():
+            purse = self._purses.get(account)
+            if purse is None:  # its period is over
+                self._returning[account] = self._returning.get(account, 0) + block.granted
+            else:
+                purse.take(block)
+                self._note([purse])
+        self._waiting.wake(drawn)
 
     def _drawn_alone(self, lacking: Sequence[Purse], need: int, problem: Unavailable) -> NotEnough | None:
         """Without the database: budgets that nobody declared are held by each executor alone, all others refuse."""
@@ -191,7 +203,7 @@ class SharedBudgets:
         at, ledger = self._ledgers.get(refusal.draw.account, (0.0, []))
         if time.monotonic() >= at + TICK_S:
             try:
-                ledger = await asyncio.to_thread(read_ledger, self._store, refusal)
+                ledger = await self._bank.ledger(refusal)
             except Unavailable as problem:
                 LOG.warning("a refusal shows no ledger: %s", problem)
             self._ledgers[refusal.draw.account] = (time.monotonic(), ledger)
@@ -204,7 +216,7 @@ class SharedBudgets:
                 continue
             purse.is_told = True
             try:
-                is_first = await asyncio.to_thread(lambda account: self._store().is_first_alert(account), purse.account)
+                is_first = await self._bank.is_first_alert(purse.account)
             except Unavailable:
                 is_first = True
             if is_first:
@@ -279,6 +291,8 @@ class SharedBudgets:
 
     async def _hand_over(self) -> None:
         """Gives accounts what purses gave up. If that fails it stays held until this executor ends: never twice."""
+        if self._bank.is_silent:
+            return
         returning, self._returning = {account: back for account, back in self._returning.items() if back}, {}
         if returning:
-            await asyncio.to_thread(lambda: self._store().give_back(self._executor, returning))
+            await self._bank.give_back(returning)
