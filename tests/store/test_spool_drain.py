@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import threading
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from penstock.errors import Unavailable
 from penstock.store import spool as spool_module
@@ -172,6 +173,30 @@ def test_while_the_database_is_away_nothing_is_lost(
     drain.close()
     assert seqs(database) == list(range(1, 51))
     database.close()
+
+
+def test_a_database_that_says_nothing_is_told(folder: Path, lite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_drain, "SILENT_S", 0.05)
+    answers, write = threading.Event(), lite.write
+
+    @contextlib.contextmanager
+    def says_nothing() -> Iterator[Connection]:
+        assert answers.wait(20)
+        with write() as connection:
+            yield connection
+
+    monkeypatch.setattr(lite, "write", says_nothing)
+    spool = Spool(folder)
+    drain = SpoolDrain(folder, lite, spool.executor)
+    assert drain.problem is None
+    spool.append(event(1))
+    spool.commit_blocking()
+    until(lambda: drain.problem is not None)
+    assert "has not answered for 0.05 s" in str(drain.problem)
+    answers.set()
+    until(lambda: drain.problem is None and seqs(lite) == [1])
+    spool.close()
+    drain.close()
 
 
 def test_what_nobody_foresaw_is_told_and_the_drain_goes_on(

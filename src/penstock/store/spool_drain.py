@@ -7,6 +7,8 @@ a drain came. A segment is deleted once the database has all of it.
 import contextlib
 import logging
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -30,6 +32,8 @@ PART_LINES = 300
 """Lines that are taken apart at a time, so that what they become stays in the processor's cache."""
 DAMAGED = "damaged.jsonl"
 JOIN_S = 30.0
+SILENT_S = 10.0
+"""A database that says nothing for so long is a problem to be told: no client ends a call whose server hangs."""
 NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -38,11 +42,12 @@ class SpoolDrain:
 
     `executor` names the one whose spool is drained while it grows, "" = none; close that before the drain.
     A thread does so all the time, unless `threaded` is false. While the database is away the spools grow and
-    `problem` says why; nothing is lost by that.
+    `problem` says why, also while it hangs; nothing is lost by that.
     """
 
     def __init__(self, spool_folder: Path, database: Database, executor: str = "", *, threaded: bool = True) -> None:
-        self.problem: Unavailable | None = None
+        self._problem: Unavailable | None = None
+        self._asked_at: float | None = None
         self._folder = spool_folder
         self._own = spool_folder / executor if executor else None
         self._database = database
@@ -67,6 +72,15 @@ class SpoolDrain:
                 ) from None
 
     @property
+    def problem(self) -> Unavailable | None:
+        """Why runs stay in the spool; None when all is well."""
+        asked_at = self._asked_at
+        if self._problem is None and asked_at is not None and time.monotonic() > asked_at + SILENT_S:
+            what = f"the database has not answered for {SILENT_S:g} s"
+            return Unavailable(what, where=self._database.place, now="runs stay in the spool until it does")
+        return self._problem
+
+    @property
     def backlog_bytes(self) -> int:
         """What the executor's spool holds and the database does not yet."""
         return held_bytes(self._own, self._taken) if self._own is not None else 0
@@ -89,19 +103,19 @@ class SpoolDrain:
             try:
                 self.drain_once()
             except Unavailable as problem:
-                if self.problem is None:
+                if self._problem is None:
                     log.warning("runs stay in the spool for now: %s", problem)
-                self.problem = problem
+                self._problem = problem
                 self._stop.wait(AFTER_FAULT_S)
                 continue
             except Exception as error:  # a thread that ended here would leave a spool that grows, and say nothing
                 what = f"the drain failed with {type(error).__name__}"
-                if self.problem is None:
+                if self._problem is None:
                     log.exception(what)
-                self.problem = Unavailable(what, where=str(self._folder), now="see the log; runs stay in the spool")
+                self._problem = Unavailable(what, where=str(self._folder), now="see the log; runs stay in the spool")
                 self._stop.wait(AFTER_FAULT_S)
                 continue
-            self.problem = None
+            self._problem = None
             self._stop.wait(PAUSE_S)
 
     def _folders(self) -> list[Path]:
@@ -133,16 +147,24 @@ class SpoolDrain:
         One that ended well gave it back by its spool's last line.
         """
         executor = folder.name
-        with self._database.read() as connection:
+        with self._asking(), self._database.read() as connection:
             held = connection.scalar(
                 select(tables.budget_blocks.c.executor).where(tables.budget_blocks.c.executor == executor).limit(1)
             )
         if held is not None:
-            with self._database.write() as connection:
+            with self._asking(), self._database.write() as connection:
                 purses = read_purses(folder) or {}
                 give_up_blocks(
                     connection, executor, lambda one, nano: purses[one].unknown(nano) if one in purses else nano
                 )
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._asked_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._asked_at = None
 
     def _drain_growing(self, folder: Path) -> int:
         """Takes in a spool that is written to; all its segments but the last one grow no more."""
@@ -177,7 +199,7 @@ class SpoolDrain:
         if not lines:
             return
         try:
-            with self._database.write() as connection:
+            with self._asking(), self._database.write() as connection:
                 for begin in range(0, len(lines), PART_LINES):
                     part = lines[begin : begin + PART_LINES]
                     self._runs.take_in(connection, [orjson.loads(line) for line in part])
