@@ -60,7 +60,7 @@ def git(root: Path, arguments: Sequence[str], *, timeout_s: float = LONGEST_S) -
         except subprocess.TimeoutExpired:
             _end(process)
             raise Unavailable(
-                f"git {arguments[0]} gave no answer within {patience_s:.3g} s", where=str(root), now="try again"
+                f"git {arguments[0]} gave no answer within {patience_s:.1f} s", where=str(root), now="try again"
             ) from None
         except BaseException:
             _end(process)
