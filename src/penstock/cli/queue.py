@@ -74,7 +74,7 @@ def replay(run_id: str | None, everything: bool, agent: str | None, user: str | 
 
 @queue.command()
 @click.argument("run_id", metavar="ID")
-@click.option("--result", required=True, metavar="JSON", help="What the call gave: JSON, or a file of it.")
+@click.option("--result", required=True, metavar="JSON", help="What the call gave: JSON, a file of it, or - for stdin.")
 @click.option("--comment", required=True, metavar="TEXT", help="How you know; kept on record.")
 @click.option("--call", "call_id", metavar="ID", help="Which call, where several of the run wait.")
 @click.option("--user", metavar="ID", help="Who says so; default: `git config user.email`.")
@@ -84,8 +84,8 @@ def settle(run_id: str, result: str, comment: str, call_id: str | None, user: st
 
     Where it turns out that the call was not made, `agentctl queue replay ID` makes it.
     """
-    from penstock.executor.outcomes import settle as settled
     from penstock.executor.stored import open_stored
+    from penstock.executor.unknown_outcomes import settle as settled
     from penstock.store.unknown_outcomes import Finding
 
     settings = project_settings()
