@@ -18,7 +18,7 @@ from penstock.executor.housekeeping import NAME, Housekeeping
 from penstock.executor.payload_routes import MAX_UPLOAD_BYTES
 from penstock.settings import load_settings
 from penstock.store import tables
-from penstock.store.payload_objects import PayloadObjects
+from penstock.store.payload_objects import Claim, PayloadObjects
 from penstock.store.purge import Purge
 from penstock.store.queue import RunQueue
 from penstock.store.queue_dead import DeadLetters
@@ -126,7 +126,16 @@ async def test_a_payload_store_that_is_away_is_503_and_small_runs_go_on(project:
         assert "was not stored" in rejected["error"]["what"]
 
 
-async def test_the_large_input_of_a_run_that_waits_is_in_no_row_either(tmp_path: Path) -> None:
+async def test_the_large_input_of_a_run_that_waits_is_in_no_row_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts, put = list[str](), PayloadObjects.put
+
+    def noted(objects: PayloadObjects, tenant: str | None, owner: str, role: str, data: bytes) -> Claim:
+        puts.append(role)
+        return put(objects, tenant, owner, role, data)
+
+    monkeypatch.setattr(PayloadObjects, "put", noted)
     lines = b'{"text": "small"}\n' + orjson.dumps({"text": LARGE})
     async with serving(make_world(tmp_path / "project").root) as one:
         queued = (await one.run({"input": {"text": LARGE}}, Prefer="respond-async")).json()
@@ -146,6 +155,7 @@ async def test_the_large_input_of_a_run_that_waits_is_in_no_row_either(tmp_path:
         assert await one.get(f"/v1/payloads/{document['contextRefId']}") == {"text": LARGE}
         results = await one.client.get(f"{batch['url']}/results", headers=ACME)
         assert [orjson.loads(line)["output"] for line in results.text.splitlines()] == ["small", LARGE]
+        assert puts.count("input") == 4  # queued, a line of the batch, keyed, replayed: once each
         assert largest_body(one) < one.executor.settings.claim_check_bytes
 
 

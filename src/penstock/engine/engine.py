@@ -253,7 +253,7 @@ async def _begin(run: Run, messages: tuple[Message, ...]) -> None:
         reason = "decided" if run.past.was_interrupted else "taken over"
         run.log.emit("run.resumed", {"reason": reason, "events": len(run.past.events)})
         return
-    run.context_ref_id = await run.keep("input", "input", call.input)
+    run.context_ref_id = await run.keep_input()
     messages_ref_id = await run.keep("messages", "messages", list(messages))
     data: dict[str, Any] = {
         "input": {"digest": _input_digest(call, messages), "ref": "input"},

@@ -10,6 +10,7 @@ from penstock.engine.failure import Failure
 from penstock.engine.journal import Journal
 from penstock.engine.sink import Sink
 from penstock.errors import Unavailable
+from penstock.store.payload_objects import Claim
 from penstock.store.reviews import Decision
 from penstock.store.unknown_outcomes import Found
 
@@ -96,6 +97,11 @@ class RunLease(Sink, Protocol):
     @property
     def accepted_at(self) -> str:
         """When the run was accepted, RFC 3339."""
+        ...
+
+    @property
+    def input_claim(self) -> Claim | None:
+        """What stands for the input in the payload store; None of one that is small."""
         ...
 
     @property

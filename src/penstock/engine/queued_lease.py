@@ -12,6 +12,7 @@ from penstock.engine.lease import Awaited, Past
 from penstock.engine.sink import NoSink, Sink
 from penstock.errors import Unavailable
 from penstock.pal import Message
+from penstock.store.payload_objects import Claim
 from penstock.store.queue import QueuedRun
 from penstock.store.queue_lease import Delay, Held, LeaseStore
 from penstock.store.runs import RunStore
@@ -41,6 +42,7 @@ class QueuedLease:
     row: QueuedRun
     tries: int
     past: Past | None = None
+    input_claim: Claim | None = None
     route: dict[str, Any] | None = None
     is_leaving: bool = False
     observed: Sink = field(default_factory=NoSink)

@@ -164,6 +164,12 @@ class Run:
         """
         return self._put(role, ref, body, await self._claimed(ref, body))
 
+    async def keep_input(self) -> str | None:
+        """Stores the run's input as `keep` does; a large one of a run that was accepted first is there already."""
+        call = self.call
+        claim = call.lease.input_claim if call.lease is not None else None
+        return self._put("input", "input", call.input, claim or await self._claimed("input", call.input))
+
     async def _claimed(self, ref: str, body: Any) -> Claim | None:
         if self._claims is None or self.call.mode == "shadow":
             return None

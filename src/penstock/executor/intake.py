@@ -82,7 +82,7 @@ class Intake:
             return accepted, None
         row = await in_database_thread(queue.get, run.run_id)
         assert row is not None
-        return accepted, await worker.start_awaited(row, run.input, stream=stream)
+        return accepted, await worker.start_awaited(row, run, stream=stream)
 
     async def start_leased(self, asked: Asked, *, stream: bool) -> RunHandle:
         """Takes a plain run in and starts it here; any executor may go on with it once it waits for a person."""

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.engine.dispatch import Trail
 from penstock.engine.engine import RunHandle
@@ -16,7 +16,7 @@ from penstock.engine.sink import NoSink
 from penstock.errors import Conflict, PenstockError, Unavailable
 from penstock.routing import Caller, Route
 from penstock.store.idempotency import purge_keys
-from penstock.store.queue import QueuedRun
+from penstock.store.queue import NewRun, QueuedRun
 from penstock.store.queue_dead import DeadLetters
 from penstock.store.queue_lease import Delay, LeasedRun, LeaseLost, LeaseStore
 from penstock.store.reviews import ReviewStore
@@ -81,10 +81,10 @@ class QueueWorker:
         """Something was accepted, or a place became free."""
         self._news.set()
 
-    async def start_awaited(self, row: QueuedRun, run_input: Any, *, stream: bool) -> RunHandle:
+    async def start_awaited(self, row: QueuedRun, run: NewRun, *, stream: bool) -> RunHandle:
         """Starts a run that was accepted under this executor's lease; raises whatever stands against it."""
         self._keep_alive()
-        holding = self._take(LeasedRun(row, run_input, True, None), stream=stream)
+        holding = self._take(LeasedRun(row, run.input, True, None, run.claim), stream=stream)
         return await holding.begun
 
     async def drain(self, timeout_s: float) -> None:
@@ -192,6 +192,7 @@ class QueueWorker:
             self._store(),
             leased.row,
             executor.settings.async_tries,
+            input_claim=leased.claim,
             is_leaving=self._is_leaving,
             observed=executor.telemetry.observed(NoSink()),
         )
@@ -234,7 +235,7 @@ class QueueWorker:
         if not leased.has_input:
             raise Conflict("its input was deleted", where=f"run {row.run_id}", now="send it again")
         run_input = leased.input
-        if leased.claim is not None:
+        if leased.claim is not None and run_input is None:
             run_input = await asyncio.to_thread(self._executor.payloads.fetch, leased.claim)
         caller = _caller(row)
         dispatcher = self._executor.dispatcher
